@@ -1,0 +1,48 @@
+// Original file: proto/orchion/v1/orchestrator.proto
+
+import type { Capabilities as _orchion_v1_Capabilities, Capabilities__Output as _orchion_v1_Capabilities__Output } from '../../orchion/v1/Capabilities.js';
+import type { Long } from '@grpc/proto-loader';
+
+export interface Node {
+  'id'?: (string);
+  'hostname'?: (string);
+  'capabilities'?: (_orchion_v1_Capabilities | null);
+  /**
+   * seconds
+   */
+  'last_seen_unix'?: (number | string | Long);
+  /**
+   * host:port of its NodeAgent service
+   */
+  'agent_address'?: (string);
+  /**
+   * has missed its heartbeats
+   */
+  'stale'?: (boolean);
+  /**
+   * seconds
+   */
+  'registered_unix'?: (number | string | Long);
+}
+
+export interface Node__Output {
+  'id': (string);
+  'hostname': (string);
+  'capabilities': (_orchion_v1_Capabilities__Output | null);
+  /**
+   * seconds
+   */
+  'last_seen_unix': (string);
+  /**
+   * host:port of its NodeAgent service
+   */
+  'agent_address': (string);
+  /**
+   * has missed its heartbeats
+   */
+  'stale': (boolean);
+  /**
+   * seconds
+   */
+  'registered_unix': (string);
+}

@@ -1,0 +1,13 @@
+// Original file: proto/orchion/v1/orchestrator.proto
+
+import type { Capabilities as _orchion_v1_Capabilities, Capabilities__Output as _orchion_v1_Capabilities__Output } from '../../orchion/v1/Capabilities.js';
+
+export interface UpdateNodeRequest {
+  'node_id'?: (string);
+  'capabilities'?: (_orchion_v1_Capabilities | null);
+}
+
+export interface UpdateNodeRequest__Output {
+  'node_id': (string);
+  'capabilities': (_orchion_v1_Capabilities__Output | null);
+}
