@@ -28,6 +28,10 @@ export interface OsInfo {
    */
   'boot_id'?: (string);
   'uptime_seconds'?: (number | string | Long);
+  /**
+   * the system's, whatever the node is called
+   */
+  'hostname'?: (string);
   '_distribution'?: "distribution";
   '_virtualization'?: "virtualization";
   '_board'?: "board";
@@ -60,6 +64,10 @@ export interface OsInfo__Output {
    */
   'boot_id'?: (string);
   'uptime_seconds': (string);
+  /**
+   * the system's, whatever the node is called
+   */
+  'hostname': (string);
   '_distribution'?: "distribution";
   '_virtualization'?: "virtualization";
   '_board'?: "board";

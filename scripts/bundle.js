@@ -1,0 +1,36 @@
+// Bundles the command into one file, dist/bin/node-agent.js.
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { build } from "esbuild"
+
+const root = path.resolve(import.meta.dirname, "..")
+const outfile = path.join(root, "dist/bin/node-agent.js")
+
+const result = await build({
+  entryPoints: [path.join(root, "src/bin.ts")],
+  outfile,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20.19",
+  minifySyntax: true,
+  minifyWhitespace: true,
+  // Names stay, so that a defect's message says where it happened.
+  keepNames: false,
+  legalComments: "linked",
+  metafile: true,
+  logLevel: "warning",
+  // Native parts that their packages do without when they are missing.
+  external: ["cpu-features", "*.node"],
+  banner: {
+    js: "#!/usr/bin/env node\n"
+      // CommonJS dependencies require Node's own modules.
+      + "import { createRequire as __createRequire } from \"node:module\";const require = __createRequire(import.meta.url);"
+  }
+})
+fs.chmodSync(outfile, 0o755)
+
+if (process.argv.includes("--analyze")) {
+  const { analyzeMetafile } = await import("esbuild")
+  console.log(await analyzeMetafile(result.metafile))
+}

@@ -1,0 +1,96 @@
+/** Who this node is in the cluster, and what the orchestrator was last told of it. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as os from "node:os"
+import { Capabilities } from "../capabilities/Capabilities.js"
+import { AgentConfig } from "../config/AgentConfig.js"
+import { NodeAgentServer } from "../inference/NodeAgentServer.js"
+import type { NodeReport } from "../orchestrator/Node.js"
+import { Orchestrator, type OrchestratorError, type UnknownNode } from "../orchestrator/Orchestrator.js"
+import { version } from "../Version.js"
+import * as AgentAddress from "./AgentAddress.js"
+import { AgentStatus } from "./AgentStatus.js"
+import { NodeIdentity } from "./NodeIdentity.js"
+
+/** What the orchestrator was told, and when: milliseconds since 1970. */
+export interface Reported {
+  readonly report: NodeReport
+  readonly agentAddress: string
+  readonly at: number
+}
+
+export class Registration extends Context.Tag("@orchion/node-agent/Registration")<
+  Registration,
+  {
+    readonly nodeId: string
+    /** `as node 3f… (10.0.0.7:50052)`. */
+    readonly description: Effect.Effect<string>
+    /** What there is to report now. */
+    readonly current: Effect.Effect<Omit<Reported, "at">>
+    /** What the orchestrator last took. */
+    readonly reported: Effect.Effect<Option.Option<Reported>>
+    /** Registers with what is known now. */
+    readonly register: Effect.Effect<void, OrchestratorError>
+    /** Replaces the report that the orchestrator has. */
+    readonly update: (report: NodeReport) => Effect.Effect<void, OrchestratorError | UnknownNode>
+  }
+>() {
+  static readonly layer: Layer.Layer<
+    Registration,
+    never,
+    AgentConfig | AgentStatus | Capabilities | NodeAgentServer | NodeIdentity | Orchestrator
+  > = Layer.effect(
+    Registration,
+    Effect.gen(function*() {
+      const config = yield* AgentConfig
+      const capabilities = yield* Capabilities
+      const identity = yield* NodeIdentity
+      const orchestrator = yield* Orchestrator
+      const server = yield* NodeAgentServer
+      const status = yield* AgentStatus
+      const hostname = Option.getOrElse(config.hostname, () => os.hostname())
+      const reported = yield* Ref.make(Option.none<Reported>())
+
+      const current = Effect.gen(function*() {
+        const { engines } = yield* status.get
+        return {
+          report: { capabilities: yield* capabilities.read, agentVersion: version, labels: {}, engines },
+          agentAddress: yield* AgentAddress.find({
+            advertised: config.advertiseAddress,
+            orchestrator: config.orchestrator,
+            port: server.port
+          })
+        }
+      })
+      const remember = (told: Omit<Reported, "at">) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) => Ref.set(reported, Option.some({ ...told, at })))
+
+      return {
+        nodeId: identity.nodeId,
+        description: Effect.map(
+          Ref.get(reported),
+          Option.match({
+            onNone: () => `as node ${identity.nodeId}`,
+            onSome: ({ agentAddress }) => `as node ${identity.nodeId} (${agentAddress})`
+          })
+        ),
+        current,
+        reported: Ref.get(reported),
+        register: Effect.gen(function*() {
+          const told = yield* current
+          yield* orchestrator.register({ id: identity.nodeId, hostname, ...told })
+          yield* remember(told)
+        }),
+        update: Effect.fn("Registration.update")(function*(report) {
+          yield* orchestrator.updateNode(identity.nodeId, report)
+          const { agentAddress } = Option.getOrElse(yield* Ref.get(reported), () => ({ agentAddress: "" }))
+          yield* remember({ report, agentAddress })
+        })
+      }
+    })
+  )
+}

@@ -1,0 +1,34 @@
+/** The main memory of the machine. */
+import { known, wholeNumber } from "./Figures.js"
+
+/** Bytes, as `MemoryInfo` has them, but for the limit of our cgroup. */
+export interface MemoryFacts {
+  readonly totalBytes?: number
+  readonly availableBytes?: number
+  readonly swapTotalBytes?: number
+  readonly swapFreeBytes?: number
+}
+
+/** Reads the text of `/proc/meminfo`. */
+export const parseMeminfo = (text: string): MemoryFacts => {
+  const figures = new Map<string, number>()
+  for (const line of text.split("\n")) {
+    const match = /^([A-Za-z]+):\s*(\d+) kB\s*$/.exec(line)
+    const kibibytes = wholeNumber(match?.[2])
+    const total = kibibytes === undefined ? undefined : kibibytes * 1024
+    if (match?.[1] !== undefined && total !== undefined && Number.isSafeInteger(total)) figures.set(match[1], total)
+  }
+  const total = figures.get("MemTotal")
+  const free = figures.get("MemFree")
+  // Kernels before 3.14 leave the sum to us.
+  const available = figures.get("MemAvailable") ??
+    (free === undefined ? undefined : free + (figures.get("Buffers") ?? 0) + (figures.get("Cached") ?? 0))
+  const swapTotal = figures.get("SwapTotal")
+  const swapFree = figures.get("SwapFree")
+  return known({
+    totalBytes: total === 0 ? undefined : total,
+    availableBytes: total === undefined || available === undefined ? available : Math.min(available, total),
+    swapTotalBytes: swapTotal,
+    swapFreeBytes: swapTotal === undefined || swapFree === undefined ? swapFree : Math.min(swapFree, swapTotal)
+  })
+}

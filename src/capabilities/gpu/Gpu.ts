@@ -1,0 +1,128 @@
+/** What the vendors' files have in common: how a GPU is described, and a vendor's tool's failures told. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { bytes, checked, known, printable, within } from "../Figures.js"
+import { finding } from "../Findings.js"
+import { type Finding, GpuInfo, type GpuProcess, type GpuVendor, type MigInstance } from "../NodeCapabilities.js"
+import type { ToolError } from "../Tool.js"
+
+/** What a vendor's probe knows of a GPU, before it has been checked; see {@link GpuInfo} for the units. */
+export interface GpuFields {
+  readonly vendor: GpuVendor
+  readonly model: string | undefined
+  readonly uuid?: string | undefined
+  readonly index?: number | undefined
+  readonly pciAddress?: string | undefined
+  readonly memoryTotalBytes?: number | undefined
+  readonly memoryUsedBytes?: number | undefined
+  readonly memoryFreeBytes?: number | undefined
+  readonly unifiedMemory?: boolean
+  readonly utilizationPercent?: number | undefined
+  readonly temperatureCelsius?: number | undefined
+  readonly powerDrawWatts?: number | undefined
+  readonly powerLimitWatts?: number | undefined
+  readonly driverVersion?: string | undefined
+  readonly computeCapability?: string | undefined
+  readonly migInstances?: ReadonlyArray<MigInstance>
+  readonly foreignProcesses?: ReadonlyArray<GpuProcess>
+  /** What is wrong with it; absent when it is healthy. */
+  readonly healthProblem?: string | undefined
+}
+
+const vendorNames: Readonly<Record<GpuVendor, string>> = { nvidia: "NVIDIA", amd: "AMD", intel: "Intel", apple: "Apple" }
+
+const nonNegative = (value: number | undefined) =>
+  value === undefined ? undefined : within(Math.round(value), 0, 2 ** 50)
+
+/** More than any GPU draws, in watts. */
+const maxWatts = 20_000
+
+/** Describes a GPU by what is possible of the fields: a figure that cannot be is unknown, not zero. */
+export const describeGpu = (fields: GpuFields): GpuInfo => {
+  const total = bytes(fields.memoryTotalBytes)
+  let used = nonNegative(fields.memoryUsedBytes)
+  let free = nonNegative(fields.memoryFreeBytes)
+  // A driver that contradicts itself has told nothing.
+  if (total !== undefined && (used ?? 0) + (free ?? 0) > total) used = free = undefined
+  const round = (value: number | undefined) => value === undefined ? undefined : Math.round(value * 100) / 100
+  return new GpuInfo(known({
+    vendor: fields.vendor,
+    model: printable(fields.model) ?? `${vendorNames[fields.vendor]} GPU`,
+    uuid: printable(fields.uuid),
+    index: within(fields.index, 0, 65_535),
+    pciAddress: fields.pciAddress,
+    memoryTotalBytes: total,
+    memoryUsedBytes: used,
+    memoryFreeBytes: free,
+    unifiedMemory: fields.unifiedMemory ?? false,
+    utilizationPercent: within(round(fields.utilizationPercent), 0, 100),
+    // What draws no power and is at the freezing point does not measure.
+    temperatureCelsius: within(round(fields.temperatureCelsius), 0.01, 200),
+    powerDrawWatts: within(round(fields.powerDrawWatts), 0.01, maxWatts),
+    powerLimitWatts: within(round(fields.powerLimitWatts), 0.01, maxWatts),
+    driverVersion: printable(fields.driverVersion),
+    computeCapability: printable(fields.computeCapability),
+    migInstances: fields.migInstances ?? [],
+    foreignProcesses: fields.foreignProcesses ?? [],
+    healthy: fields.healthProblem === undefined,
+    healthProblem: printable(fields.healthProblem)
+  }), checked)
+}
+
+/** What stays true of a GPU that does not answer any more: what it is, but none of its figures. */
+export const silenced = (gpu: GpuInfo, healthProblem: string): GpuInfo =>
+  describeGpu({
+    vendor: gpu.vendor,
+    model: gpu.model,
+    uuid: gpu.uuid,
+    index: gpu.index,
+    pciAddress: gpu.pciAddress,
+    memoryTotalBytes: gpu.memoryTotalBytes,
+    unifiedMemory: gpu.unifiedMemory,
+    powerLimitWatts: gpu.powerLimitWatts,
+    driverVersion: gpu.driverVersion,
+    computeCapability: gpu.computeCapability,
+    healthProblem
+  })
+
+/** The finding for a tool that failed in a way that says nothing about the hardware. */
+export const toolFinding = (subject: string, error: Exclude<ToolError, { readonly _tag: "ToolNotFound" }>): Finding => {
+  const by = { subject, message: error.message }
+  switch (error._tag) {
+    case "ToolTimedOut": {
+      return error.survivor === undefined
+        ? finding({
+          ...by,
+          code: "tool.timed-out",
+          severity: "error",
+          remedy: `Run ${error.tool} by hand: if it hangs too, reboot, or reload the driver.`
+        })
+        : finding({
+          ...by,
+          code: "tool.undying",
+          severity: "error",
+          remedy: "The driver is wedged: reboot the machine, and look at the kernel's log (dmesg) for why."
+        })
+    }
+    case "ToolTooMuchOutput": {
+      return finding({ ...by, code: "tool.flooded", severity: "error", remedy: `Run ${error.tool} by hand to see what it prints.` })
+    }
+    case "ToolFailed": {
+      const said = printable(error.stderr, 200) ?? printable(error.stdout, 200)
+      return finding({
+        ...by,
+        message: said === undefined ? error.message : `${error.message.slice(0, -1)}: ${said}`,
+        code: "tool.failed",
+        severity: "error",
+        remedy: `Run ${error.tool} by hand, and look at the kernel's log (dmesg) for what the driver reports.`
+      })
+    }
+  }
+}
+
+/** The time that is left until a deadline that starts now, however many tools share it; 100 ms at least. */
+export const timeLeft = (deadline: Duration.DurationInput): Effect.Effect<Effect.Effect<Duration.Duration>> =>
+  Effect.map(Clock.currentTimeMillis, (start) =>
+    Effect.map(Clock.currentTimeMillis, (now) =>
+      Duration.millis(Math.max(100, Math.min(Duration.toMillis(deadline), start + Duration.toMillis(deadline) - now)))))

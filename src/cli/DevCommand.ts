@@ -1,0 +1,76 @@
+/** `node-agent dev`: an orchestrator and an agent on this machine. */
+import * as path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { Agent } from "../agent/Agent.js"
+import { AgentStatus } from "../agent/AgentStatus.js"
+import * as AgentConfig from "../config/AgentConfig.js"
+import * as HostPort from "../config/HostPort.js"
+import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
+import * as Setting from "../config/Setting.js"
+import { EmbeddedOrchestrator } from "../embedded/EmbeddedOrchestrator.js"
+import * as OrchestratorCommand from "./OrchestratorCommand.js"
+import { logging, warnOfUnknownVariables } from "./RunCommand.js"
+
+/** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
+const own = (orchestratorPort: number, host: string): Setting.Source => ({
+  origin: () => "from the dev command",
+  lookup: (name) =>
+    name === AgentConfig.settings.orchestrator.name
+      ? [HostPort.format({ host: OrchestratorCommand.reachableHost(host), port: orchestratorPort })]
+      : []
+})
+
+const ownDefaults: Setting.Source = {
+  origin: () => "the dev command's default",
+  lookup: (name) =>
+    name === AgentConfig.settings.stateDir.name ? [path.join(AgentConfig.defaultStateDir(), "dev")] : []
+}
+
+export const run = (sources: ReadonlyArray<Setting.Source>) =>
+  Effect.gen(function*() {
+    const orchestrator = yield* Setting.readTable(OrchestratorConfig.settings, sources)
+    // Everything that can be wrong with the agent's settings is found before anything starts.
+    const readAgent = (port: number) =>
+      AgentConfig.fromSources([own(port, orchestrator.bindAddress), ...sources, ownDefaults])
+    const { logFormat, logLevel } = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
+
+    const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
+      Agent.layerLive.pipe(Layer.provide(Layer.effect(AgentConfig.AgentConfig, Effect.suspend(() => readAgent(port)))))))
+
+    const announce = Effect.gen(function*() {
+      const { httpPort, port } = yield* EmbeddedOrchestrator
+      const { nodeId } = yield* Agent
+      const status = yield* AgentStatus
+      yield* status.changes.pipe(
+        Stream.takeUntil(({ connection }) => connection._tag === "Registered"),
+        Stream.runDrain
+      )
+      yield* Effect.sync(() =>
+        process.stdout.write(
+          [
+            "",
+            "  Orchion runs on this machine. Ctrl-C stops it.",
+            "",
+            ...OrchestratorCommand.addresses(orchestrator.bindAddress, port, httpPort),
+            `  this node      ${nodeId}`,
+            "",
+            ""
+          ].join("\n")
+        )
+      )
+    })
+
+    yield* Effect.gen(function*() {
+      yield* warnOfUnknownVariables
+      yield* announce
+      const { join } = yield* Agent
+      yield* join
+    }).pipe(
+      Effect.onInterrupt(() => Effect.logInfo("Stopping")),
+      Effect.provide(agent.pipe(Layer.provideMerge(OrchestratorCommand.embedded(orchestrator)))),
+      Effect.provide(logging({ logFormat, logLevel }))
+    )
+  })
+

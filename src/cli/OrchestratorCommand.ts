@@ -1,0 +1,77 @@
+/** `node-agent orchestrator`: the embedded orchestrator alone. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { settings as agentSettings } from "../config/AgentConfig.js"
+import * as HostPort from "../config/HostPort.js"
+import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
+import * as Setting from "../config/Setting.js"
+import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"
+import { logging, warnOfUnknownVariables } from "./RunCommand.js"
+
+/** The host by which this machine reaches what listens on an address. */
+export const reachableHost = (bindAddress: string): string =>
+  bindAddress === "0.0.0.0" || bindAddress === "127.0.0.1" || bindAddress === "::" || bindAddress === "::1"
+    ? "localhost"
+    : bindAddress
+
+/** Where a person finds the orchestrator, as lines for the terminal. */
+export const addresses = (bindAddress: string, port: number, httpPort: number): ReadonlyArray<string> => {
+  const at = (port: number) => HostPort.format({ host: reachableHost(bindAddress), port })
+  return [
+    `  page           http://${at(httpPort)}/`,
+    `  orchestrator   ${at(port)}   (node-agent --orchestrator ${at(port)})`
+  ]
+}
+
+/** The embedded orchestrator of these settings; what it cannot listen on is told as the setting's fault. */
+export const embedded = (settings: OrchestratorConfig.OrchestratorSettings) =>
+  EmbeddedOrchestrator.layer({
+    host: settings.bindAddress,
+    port: settings.port,
+    httpPort: settings.httpPort,
+    heartbeatTimeout: settings.heartbeatTimeout
+  }).pipe(
+    Layer.catchTags({
+      GrpcBindError: (error) => Layer.fail(refuse(settings, "port", error)),
+      HttpBindError: (error) => Layer.fail(refuse(settings, "httpPort", error))
+    })
+  )
+
+const refuse = (
+  settings: OrchestratorConfig.OrchestratorSettings,
+  key: "port" | "httpPort",
+  error: { readonly message: string; readonly reason: string }
+) =>
+  error.reason === "no-such-address"
+    ? settings.refuse("bindAddress", error.message, "an address of this machine, such as 127.0.0.1")
+    : settings.refuse(key, error.message, "a free port, or 0 to have one picked")
+
+export const run = (sources: ReadonlyArray<Setting.Source>) =>
+  Effect.gen(function*() {
+    const settings = yield* Setting.readTable(OrchestratorConfig.settings, sources)
+    const { logFormat, logLevel } = yield* Setting.readTable(
+      { logFormat: agentSettings.logFormat, logLevel: agentSettings.logLevel },
+      sources
+    )
+    yield* Effect.gen(function*() {
+      yield* warnOfUnknownVariables
+      const { httpPort, port } = yield* EmbeddedOrchestrator.EmbeddedOrchestrator
+      yield* Effect.sync(() =>
+        process.stdout.write(
+          [
+            "",
+            "  The orchestrator runs. Ctrl-C stops it.",
+            "",
+            ...addresses(settings.bindAddress, port, httpPort),
+            "",
+            ""
+          ].join("\n")
+        )
+      )
+      yield* Effect.never
+    }).pipe(
+      Effect.onInterrupt(() => Effect.logInfo("Stopping")),
+      Effect.provide(embedded(settings)),
+      Effect.provide(logging({ logFormat, logLevel }))
+    )
+  })

@@ -1,0 +1,85 @@
+/** The one error of gRPC calls, on either side of the wire. */
+import * as grpc from "@grpc/grpc-js"
+import * as Data from "effect/Data"
+
+const always = new Set<grpc.status>([grpc.status.UNAVAILABLE, grpc.status.ABORTED])
+const whenIdempotent = new Set<grpc.status>([
+  grpc.status.DEADLINE_EXCEEDED,
+  grpc.status.INTERNAL,
+  grpc.status.UNKNOWN
+])
+
+/** The longest status message that is put on the wire: peers bound their header sizes. */
+const maxDetailsLength = 2000
+
+/**
+ * A call that did not end with status OK.
+ *
+ * A client gets it with the method and the peer filled in; a handler fails with {@link fail}'s, and the server adds
+ * them.
+ */
+export class GrpcError extends Data.TaggedError("GrpcError")<{
+  /** The status code: https://grpc.io/docs/guides/status-codes/. */
+  readonly code: grpc.status
+  /** The status message, as the peer wrote it. */
+  readonly details: string
+  /** `/orchion.v1.Orchestrator/Heartbeat`; empty in a handler. */
+  readonly method: string
+  /** `host:port` of the other side; empty in a handler. */
+  readonly peer: string
+  /** Whether repeating the call may help and can do no harm. */
+  readonly retryable: boolean
+  readonly cause?: unknown
+}> {
+  /** `UNAVAILABLE`. */
+  get codeName(): string {
+    return grpc.status[this.code] ?? `code ${this.code}`
+  }
+
+  override get message(): string {
+    const where = this.method === "" ? "" : `${this.method} at ${this.peer}: `
+    return `${where}${this.codeName}: ${this.details}`
+  }
+}
+
+/** Whether a call that ended with this status may be repeated. */
+export const isRetryable = (code: grpc.status, details: string, idempotent: boolean): boolean =>
+  always.has(code)
+  || (code === grpc.status.RESOURCE_EXHAUSTED && !details.includes("larger than max"))
+  || (idempotent && whenIdempotent.has(code))
+
+/** What a handler fails with to answer a call with a status. */
+export const fail = (code: grpc.status, details: string): GrpcError =>
+  new GrpcError({
+    code,
+    details: details.length > maxDetailsLength ? `${details.slice(0, maxDetailsLength)}…` : details,
+    method: "",
+    peer: "",
+    retryable: isRetryable(code, details, false)
+  })
+
+/** What grpc-js reports, as ours. */
+export const fromServiceError = (
+  error: unknown,
+  call: { readonly method: string; readonly peer: string; readonly idempotent: boolean }
+): GrpcError => {
+  const { code, details } = isStatus(error)
+    ? error
+    : { code: grpc.status.INTERNAL, details: error instanceof Error ? error.message : String(error) }
+  return new GrpcError({
+    code,
+    details,
+    method: call.method,
+    peer: call.peer,
+    retryable: isRetryable(code, details, call.idempotent),
+    cause: error
+  })
+}
+
+const isStatus = (value: unknown): value is { readonly code: grpc.status; readonly details: string } =>
+  typeof value === "object" && value !== null && "code" in value && typeof value.code === "number" && "details" in value
+  && typeof value.details === "string"
+
+/** The status codes, for those who have no other business with grpc-js. */
+export const Status = grpc.status
+export type Status = grpc.status

@@ -1,0 +1,26 @@
+/** The services of `proto/orchion/v1`, with the types that `npm run proto` generates. */
+import { fromJSON } from "@grpc/proto-loader"
+import type { ServiceDefinition } from "@grpc/proto-loader"
+import * as GrpcService from "../grpc/GrpcService.js"
+import { descriptor } from "./generated/descriptor.js"
+import type { LogStreamerDefinition, LogStreamerHandlers } from "./generated/orchion/v1/LogStreamer.js"
+import type { NodeAgentDefinition, NodeAgentHandlers } from "./generated/orchion/v1/NodeAgent.js"
+import type { OrchestratorDefinition, OrchestratorHandlers } from "./generated/orchion/v1/Orchestrator.js"
+import type { OrchionLLMDefinition, OrchionLLMHandlers } from "./generated/orchion/v1/OrchionLLM.js"
+
+// The flags that the types were generated with.
+const definitions = fromJSON(JSON.parse(descriptor), {
+  keepCase: true,
+  longs: String,
+  enums: String,
+  defaults: true,
+  oneofs: true
+})
+
+const service = <Definition, Handlers>(name: string) =>
+  GrpcService.make<Definition, Handlers>(name, definitions[name] as ServiceDefinition)
+
+export const OrchestratorService = service<OrchestratorDefinition, OrchestratorHandlers>("orchion.v1.Orchestrator")
+export const OrchionLLMService = service<OrchionLLMDefinition, OrchionLLMHandlers>("orchion.v1.OrchionLLM")
+export const NodeAgentService = service<NodeAgentDefinition, NodeAgentHandlers>("orchion.v1.NodeAgent")
+export const LogStreamerService = service<LogStreamerDefinition, LogStreamerHandlers>("orchion.v1.LogStreamer")
