@@ -28,11 +28,13 @@ const localAddressTowards = ({ host, port }: HostPort.HostPort): Effect.Effect<s
           close()
           resume(Effect.fail(error))
         })
-        socket.connect(port, address, () => {
+        // Not as connect's callback, which is also called with an error.
+        socket.once("connect", () => {
           const local = socket.address().address
           close()
           resume(Effect.succeed(local))
         })
+        socket.connect(port, address)
         return Effect.sync(close)
       })
     ),

@@ -51,6 +51,7 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
         failed: Effect.fn("Connectivity.failed")(function*({ error, wait }) {
           const now = yield* Clock.currentTimeMillis
           const { connection } = yield* status.get
+          if (connection._tag === "Stopping") return
           const trying = connection._tag === "Connecting" || connection._tag === "Disconnected" ? connection : undefined
           const since = trying?.since ?? now
           const attempts = (trying?.attempts ?? 0) + 1

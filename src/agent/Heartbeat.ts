@@ -15,6 +15,9 @@ import { Registration } from "./Registration.js"
 /** A beat that is later than this by the wall clock was held up by a sleep, a pause or a clock that was set. */
 const sleepThresholdMillis = 15_000
 
+/** The least time between two lines about having been forgotten: an orchestrator may do so at each beat. */
+const forgottenReminderMillis = 60_000
+
 const isRejection = (error: OrchestratorError) => error._tag !== "OrchestratorUnreachable"
 
 /**
@@ -31,18 +34,22 @@ export const run = (interval: Duration.Duration) =>
     const reconnect = yield* Reconnect.make
     const beatsUnimplemented = yield* Ref.make(false)
 
+    const toldForgottenAt = yield* Ref.make(Number.NEGATIVE_INFINITY)
+    const tellForgotten = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      if (now - (yield* Ref.get(toldForgottenAt)) < forgottenReminderMillis) return
+      yield* Ref.set(toldForgottenAt, now)
+      yield* Effect.logInfo(
+        `The orchestrator at ${orchestrator.address} did not know this node (it restarted, or dropped it): registered again`
+      )
+    })
+
     const until = <A>(effect: Effect.Effect<A, OrchestratorError>) =>
       reconnect.retry(effect, { isRejection, onFailure: connectivity.failed })
 
     const heartbeat = orchestrator.heartbeat(registration.nodeId).pipe(
       Effect.catchTags({
-        UnknownNode: () =>
-          Effect.zipRight(
-            registration.register,
-            Effect.logInfo(
-              `The orchestrator at ${orchestrator.address} did not know this node (it restarted, or dropped it): registered again`
-            )
-          ),
+        UnknownNode: () => Effect.zipRight(registration.register, tellForgotten),
         OrchestratorUnimplemented: (error) =>
           Effect.unlessEffect(
             Effect.logWarning(
@@ -83,8 +90,8 @@ export const run = (interval: Duration.Duration) =>
 
     yield* until(registration.register)
     yield* connectivity.succeeded(yield* registration.description)
+    yield* Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(lastEnd, now))
     const offset = yield* Random.next
     yield* Effect.sleep(Duration.times(interval, offset))
-    yield* Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.set(lastEnd, now))
     return yield* Effect.repeat(beat, Schedule.spaced(interval)).pipe(Effect.zipRight(Effect.never))
   })

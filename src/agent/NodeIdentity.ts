@@ -34,7 +34,8 @@ export class NodeIdentity extends Context.Tag("@orchion/node-agent/NodeIdentity"
         }
         // A node that silently became another one would leave a ghost behind in the cluster.
         const nodeId = Format.identifier("id").parse(kept.replace(/\r?\n$/, ""))
-        if (Either.isLeft(nodeId)) {
+        // What is not UTF-8 is read as replacement characters.
+        if (Either.isLeft(nodeId) || nodeId.right.includes("\uFFFD")) {
           return yield* new StateFileError({
             file: path.join(state.path, fileName),
             problem: "does not hold a node id",

@@ -46,11 +46,26 @@ const describe = (error: unknown): string => {
     case "ENOTDIR":
     case "EEXIST":
       return "a part of the path is a file, not a directory"
+    case "ENOENT":
+      return "it cannot be made there"
     case "ENAMETOOLONG":
       return "the path is too long"
     default:
       return error instanceof Error ? error.message : String(error)
   }
+}
+
+/**
+ * Makes a directory and those above it. (Node's own recursive form never returns where a file system answers ENOENT to
+ * a directory whose parent exists, as /proc does.)
+ */
+const makeDirectory = (directory: string): void => {
+  if (fs.existsSync(directory)) {
+    if (!fs.statSync(directory).isDirectory()) throw Object.assign(new Error("a file"), { code: "ENOTDIR" })
+    return
+  }
+  makeDirectory(path.dirname(directory))
+  fs.mkdirSync(directory, { mode: 0o700 })
 }
 
 export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirectory")<
@@ -73,7 +88,7 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
         config.refuse("stateDir", describe(error), "a directory that this user can write to", directory)
       const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
 
-      yield* attempt(() => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }))
+      yield* attempt(() => makeDirectory(directory))
       yield* Effect.acquireRelease(
         Effect.catchTag(LockFile.acquire(path.join(directory, "agent.lock")), "LockFailed", ({ cause }) =>
           Effect.fail(unusable(cause))).pipe(
@@ -88,7 +103,10 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
           Effect.try({
             try: () => {
               const file = path.join(directory, name)
-              return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined
+              // Only a name that is not there at all is no file: a link to a disk that is not mounted is one.
+              return fs.lstatSync(file, { throwIfNoEntry: false }) === undefined
+                ? undefined
+                : fs.readFileSync(file, "utf8")
             },
             catch: (error) =>
               new StateFileError({
@@ -104,7 +122,8 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
             try {
               const handle = fs.openSync(temporary, "w", 0o600)
               try {
-                fs.writeSync(handle, text)
+                // Unlike writeSync, it goes on when the system took a part.
+                fs.writeFileSync(handle, text)
                 // Without it a power cut can leave the new name with no content behind it.
                 fs.fsyncSync(handle)
               } finally {

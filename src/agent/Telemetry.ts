@@ -33,9 +33,10 @@ export const run = (interval: Duration.Duration) =>
         yield* Effect.logInfo(`This node is now reached at ${now.agentAddress}: registered again`)
         return
       }
-      const silence = (yield* Clock.currentTimeMillis) - before.value.at
+      // By the next look it would be too late.
+      const silenceByThen = (yield* Clock.currentTimeMillis) - before.value.at + Duration.toMillis(interval)
       if (
-        silence >= Duration.toMillis(mostSilence) || ReportChange.isNoticeable(before.value.report, now.report)
+        silenceByThen > Duration.toMillis(mostSilence) || ReportChange.isNoticeable(before.value.report, now.report)
       ) {
         yield* registration.update(now.report)
         yield* Ref.set(refused, Option.none())

@@ -16,7 +16,10 @@ export class Capabilities extends Context.Tag("@orchion/node-agent/Capabilities"
      * probe: those run in the background and their facts are in a later answer.
      */
     readonly read: Effect.Effect<NodeCapabilities>
-    /** Like `read`, but waits for the slow probes too, each bounded by its own deadline (5 s by default). */
+    /**
+     * Like `read`, but waits for the slow probes that are due too, each bounded by its own deadline (5 s by default; a
+     * Mac's list of GPUs has four times that). Where nothing is due it costs no more than `read`.
+     */
     readonly readAll: Effect.Effect<NodeCapabilities>
     /** Detects what never changes while a machine is up again too: for after a sleep or a change of boot id. */
     readonly forget: Effect.Effect<void>

@@ -54,5 +54,5 @@ export const detect = (
       })
     if (places.state !== undefined) yield* look("state", places.state, lowForState)
     if (places.docker !== undefined) yield* look("docker", places.docker, lowForImages)
-    return { facts: disks, findings: [...findings, ...(yield* files.takeFindings)] }
+    return { facts: disks, findings: [...findings, ...(yield* files.takeFindings)], goodFor: "30 seconds" as const }
   })

@@ -211,16 +211,18 @@ export const make = (
       detect: () => ContainerRuntime.detect({ files: runtimeFiles, dockerHost: options.dockerHost, env, platform, root }),
       stale: (facts) => facts
     })
+    const dockerPlace = () =>
+      runtime.last().facts?.dataDirectory ?? (platform === "linux" ? "/var/lib/docker" : undefined)
+    let lookedAt: string | undefined
     const diskFiles = deviceFiles(root)
     const disks = yield* probe<ReadonlyArray<DiskInfo>>({
       subject: "disks",
       initial: [],
       files: diskFiles,
-      detect: () =>
-        Disks.detect(diskFiles, {
-          state: options.stateDir,
-          docker: runtime.last().facts?.dataDirectory ?? (platform === "linux" ? "/var/lib/docker" : undefined)
-        }),
+      detect: () => {
+        lookedAt = dockerPlace()
+        return Disks.detect(diskFiles, { state: options.stateDir, docker: lookedAt })
+      },
       stale: () => []
     })
     const networkFiles = deviceFiles(root)
@@ -372,6 +374,7 @@ export const make = (
       }), checked)
     }
 
+    const start = Effect.forEach(probes, (one) => one.start, { discard: true })
     const answer = Effect.map(options.ownPids ?? Effect.succeed(new Set<number>()), snapshot)
     const forget = Effect.gen(function*() {
       statics = undefined
@@ -380,11 +383,13 @@ export const make = (
     })
 
     return {
-      read: Effect.zipRight(Effect.forEach(probes, (one) => one.start, { discard: true }), answer),
+      read: Effect.zipRight(start, answer),
       readAll: Effect.gen(function*() {
-        yield* Effect.forEach(probes, (one) => one.run, { concurrency: "unbounded", discard: true })
-        // Where the runtime keeps its images is known only now.
-        if (runtime.last().facts?.dataDirectory !== undefined) yield* disks.run
+        yield* start
+        yield* Effect.forEach(probes, (one) => one.settled, { discard: true })
+        // Where the runtime keeps its images may be known only now.
+        const place = dockerPlace()
+        if (place !== undefined && place !== lookedAt) yield* Effect.zipRight(disks.forget, disks.run)
         return yield* answer
       }),
       forget

@@ -19,7 +19,7 @@ export type Severity = typeof Severity.Type
 
 /** Something about the machine that a person should know and can mend. */
 export class Finding extends Schema.Class<Finding>("Finding")({
-  /** Stable, for programs: `nvidia.driver-mismatch`. */
+  /** Stable, for programs: `nvidia.driver-mismatch`. Those of this machine are listed in `Findings.ts`. */
   code: Schema.NonEmptyString,
   severity: Severity,
   /** What it is about: `gpu 3`, `memory`. */
@@ -45,7 +45,10 @@ export class CpuInfo extends Schema.Class<CpuInfo>("CpuInfo")({
   maxMhz: optional(Count),
   /** How many cores the agent's cgroup and CPU set may use; absent when unlimited. */
   limitCores: optional(Quantity),
-  /** Of the instruction sets that inference engines ask for: `avx2`, `avx512f`, `amx`, `neon`, `sve`. */
+  /**
+   * The instruction sets that inference engines ask for: `avx`, `avx2`, `fma`, `f16c`, `avx_vnni`, `avx512f`,
+   * `avx512_vnni`, `avx512_bf16`, `amx`; `neon`, `dotprod`, `i8mm`, `bf16`, `sve`, `sve2`.
+   */
   features: Schema.Array(Schema.String)
 }) {}
 
@@ -58,7 +61,7 @@ export class MemoryInfo extends Schema.Class<MemoryInfo>("MemoryInfo")({
   swapFreeBytes: optional(Bytes),
   /** What the agent's cgroup may use, the minimum over its ancestors; absent when unlimited. */
   limitBytes: optional(Bytes),
-  /** What the cgroup that sets the limit uses now. */
+  /** What the cgroup that sets the limit uses now, without the file cache that it can drop. */
   limitUsedBytes: optional(Bytes)
 }) {}
 
@@ -71,9 +74,12 @@ export class OsInfo extends Schema.Class<OsInfo>("OsInfo")({
   release: Schema.String,
   /** `Debian GNU/Linux 12 (bookworm)`. */
   distribution: optional(Schema.String),
-  /** `docker`, `podman`, `kubernetes`, `lxc`, `wsl`, the hypervisor's name, or `none`. */
+  /**
+   * `docker`, `podman`, `kubernetes`, `lxc`, `wsl`, the hypervisor's name (`kvm`, `vmware`, `virtualbox`, `hyperv`,
+   * `xen`, `parallels`, `bhyve`, `apple`), `vm` for one that does not tell its name, or `none`.
+   */
   virtualization: optional(Schema.String),
-  /** `Raspberry Pi 5 Model B Rev 1.0`. */
+  /** The model of a board or a Mac: `Raspberry Pi 5 Model B Rev 1.0`, `Mac15,7`. */
   board: optional(Schema.String),
   /** Changes at every boot. */
   bootId: optional(Schema.String),
@@ -110,7 +116,10 @@ export class GpuInfo extends Schema.Class<GpuInfo>("GpuInfo")({
   memoryTotalBytes: optional(Bytes),
   memoryUsedBytes: optional(Bytes),
   memoryFreeBytes: optional(Bytes),
-  /** The GPU shares the system's memory; the memory figures are then the system's. */
+  /**
+   * The GPU shares the system's memory: the memory figures are then what it may take of that, or the system's where the
+   * driver does not say.
+   */
   unifiedMemory: Schema.Boolean,
   utilizationPercent: optional(Quantity),
   temperatureCelsius: optional(Schema.Finite),

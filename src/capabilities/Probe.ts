@@ -21,7 +21,9 @@ export interface Probe<A> {
   readonly last: () => Reading<A>
   /** Starts a run, unless one is under way or the facts are still good. Does not wait for it. */
   readonly start: Effect.Effect<void>
-  /** Like `start`, and waits until no run is under way. */
+  /** Waits until no run is under way. */
+  readonly settled: Effect.Effect<void>
+  /** `start`, then `settled`. */
   readonly run: Effect.Effect<void>
   /** Makes a run due now, whatever the facts are good for. */
   readonly forget: Effect.Effect<void>
@@ -90,10 +92,13 @@ export const make = <A>(options: ProbeOptions<A>): Effect.Effect<Probe<A>, never
         }))
     }))
 
+    const settled = Effect.suspend(() => running === undefined ? Effect.void : Fiber.await(running))
+
     return {
       last: () => reading,
       start,
-      run: Effect.zipRight(start, Effect.suspend(() => running === undefined ? Effect.void : Fiber.await(running))),
+      settled,
+      run: Effect.zipRight(start, settled),
       forget: Effect.sync(() => {
         generation++
         finishedAt = undefined

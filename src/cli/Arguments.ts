@@ -1,44 +1,117 @@
 /**
- * Command lines as people type them, made into what `@effect/cli` reads: `-name=value`, `-name value` (as the agents in
- * the field are started) and `--name value` become `--name=value`; a bare switch becomes `--name=true`.
+ * Command lines as people type them: `-name=value` and `-name value` (as the agents in the field are started),
+ * `--name=value`, `--name value`, bare switches, empty values. `@effect/cli` gets what is left, which it can read.
  */
-import type { Table } from "../config/Setting.js"
+import { levensteinDistance } from "@effect/cli/AutoCorrect"
+import { defaultConfig } from "@effect/cli/CliConfig"
+import * as Data from "effect/Data"
+import * as Either from "effect/Either"
+import type { Setting, Table } from "../config/Setting.js"
 
-export interface NormalizedArguments {
-  readonly argv: ReadonlyArray<string>
-  /**
-   * What was given for settings whose name `@effect/cli` has taken for an option of its own: they are no longer in
-   * `argv`.
-   */
-  readonly reserved: Readonly<Record<string, ReadonlyArray<string>>>
+/** The command line cannot be understood. */
+export class UsageError extends Data.TaggedError("UsageError")<{
+  readonly problem: string
+  /** The command whose help would help: `dev`; empty for the root. */
+  readonly command: string
+}> {
+  override get message(): string {
+    return `${this.problem}; ${["node-agent", this.command, "--help"].filter((word) => word !== "").join(" ")} tells more`
+  }
 }
 
-/** `@effect/cli`'s own `--log-level` takes other values than ours, and would start the command a second time. */
-const reservedNames = new Set(["log-level"])
+/** What a command may be given. */
+export interface CommandShape {
+  readonly settings: Table
+  /** Options that stand alone and are no settings: `json`. */
+  readonly flags: Readonly<Record<string, string>>
+}
 
-/** `argv` is the program's arguments, without the runtime and the script. */
-export const normalize = (argv: ReadonlyArray<string>, tables: ReadonlyArray<Table>): NormalizedArguments => {
-  const settings = new Map(tables.flatMap((table) => Object.values(table).map((setting) => [setting.name, setting])))
-  const normalized: Array<string> = []
-  const reserved: Record<string, Array<string>> = {}
+/** The texts given for settings, by the settings' names. */
+export type Given = Readonly<Record<string, ReadonlyArray<string>>>
+
+export interface Read {
+  /** The command's name; empty for the root. */
+  readonly command: string
+  readonly wantsHelp: boolean
+  readonly given: Given
+  /** For `@effect/cli`: the command and its flags, without the settings. */
+  readonly argv: ReadonlyArray<string>
+}
+
+/** Options of `@effect/cli` itself. */
+const builtIn = new Set(["--version", "--wizard"])
+
+const closest = (name: string, names: Iterable<string>): string | undefined =>
+  [...names]
+    .map((known) => [known, levensteinDistance(name, known, defaultConfig)] as const)
+    .filter(([, distance]) => distance <= 3)
+    .sort(([, a], [, b]) => a - b)[0]?.[0]
+
+/** Reads a program's arguments, without the runtime and the script. */
+export const read = (
+  argv: ReadonlyArray<string>,
+  commands: Readonly<Record<string, CommandShape>>
+): Either.Either<Read, UsageError> => {
+  const given: Record<string, Array<string>> = {}
+  const rest: Array<string> = []
+  let command = ""
+  let wantsHelp = false
+  const anySetting = new Map<string, Setting<unknown>>(
+    Object.values(commands).flatMap(({ settings }) => Object.values(settings).map((setting) => [setting.name, setting]))
+  )
+  const used: Array<string> = []
+  const surplus: Array<string> = []
+  const fail = (problem: string) => Either.left(new UsageError({ problem, command }))
+
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? ""
-    if (argument === "--") {
-      normalized.push(...argv.slice(index))
-      break
+    if (argument === "-h" || argument === "-help" || argument === "--help" || (argument === "help" && index === 0)) {
+      wantsHelp = true
+    } else if (builtIn.has(argument)) {
+      rest.push(argument)
+    } else if (argument === "--completions") {
+      rest.push(argument, argv[++index] ?? "")
+    } else if (argument.startsWith("-")) {
+      const match = /^--?([^=]+)(?:=([\s\S]*))?$/.exec(argument)
+      const name = match?.[1] ?? ""
+      const setting = anySetting.get(name)
+      used.push(name)
+      if (setting === undefined) {
+        rest.push(`--${name}`)
+        continue
+      }
+      let value = match?.[2]
+      if (value === undefined && setting.isSwitch) value = "true"
+      else if (value === undefined && index + 1 < argv.length) value = argv[++index]
+      if (value === undefined) return fail(`--${name} needs a value (${setting.format.placeholder})`)
+      ;(given[name] ??= []).push(value)
+    } else if (command === "" && rest.length === 0 && argument in commands) {
+      command = argument
+      rest.push(argument)
+    } else {
+      surplus.push(argument)
     }
-    const match = /^--?([A-Za-z][\w-]+)(?:=([\s\S]*))?$/.exec(argument)
-    const setting = settings.get(match?.[1] ?? "")
-    if (match === null || setting === undefined) {
-      normalized.push(argument)
-      continue
-    }
-    let value = match[2]
-    if (value === undefined && setting.isSwitch) value = "true"
-    else if (value === undefined && index + 1 < argv.length) value = argv[++index]
-    if (value === undefined) normalized.push(`--${setting.name}`)
-    else if (reservedNames.has(setting.name)) (reserved[setting.name] ??= []).push(value)
-    else normalized.push(`--${setting.name}=${value}`)
   }
-  return { argv: normalized, reserved }
+
+  const shape = commands[command]
+  if (shape === undefined) return fail(`there is no command ${JSON.stringify(command)}`)
+  const known = new Set([...Object.values(shape.settings).map(({ name }) => name), ...Object.keys(shape.flags)])
+  for (const name of used) {
+    if (known.has(name)) continue
+    const suggestion = closest(name, known)
+    const where = command === "" ? "" : ` for ${command}`
+    return fail(
+      `there is no option --${name}${where}${suggestion === undefined ? "" : ` (did you mean --${suggestion}?)`}`
+    )
+  }
+  const [first] = surplus
+  if (first !== undefined) {
+    const names = Object.keys(commands).filter((name) => name !== "")
+    return fail(
+      command === ""
+        ? `there is no command ${JSON.stringify(first)}; the commands are ${names.join(", ")}`
+        : `${command} takes options only, not ${JSON.stringify(first)}`
+    )
+  }
+  return Either.right({ command, wantsHelp, given, argv: rest })
 }

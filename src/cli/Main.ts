@@ -1,99 +1,104 @@
 /** The command line: which words start what. */
-import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as AgentConfig from "../config/AgentConfig.js"
-import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
+import { settings as agentSettings } from "../config/AgentConfig.js"
+import { settings as orchestratorSettings } from "../config/OrchestratorConfig.js"
+import * as Setting from "../config/Setting.js"
 import { version } from "../Version.js"
 import * as Arguments from "./Arguments.js"
-import * as SettingOptions from "./SettingOptions.js"
+import * as Help from "./Help.js"
 
-const { orchestrator: _, ...devAgentSettings } = AgentConfig.settings
-const { logFormat, logLevel } = AgentConfig.settings
-const logSettings = { logLevel, logFormat }
+const { dockerHost, logFormat, logLevel, orchestrator, stateDir, ...furtherAgentSettings } = agentSettings
 
-/** The commands, and what each starts; what a command needs is loaded when it is the one that was asked for. */
-const commandOf = (reserved: SettingOptions.Given) => {
-  const run = Command.make(
-    "node-agent",
-    { given: SettingOptions.fromTable(AgentConfig.settings) },
-    ({ given }) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./RunCommand.js")),
-        ({ run }) => run(SettingOptions.sources(given, reserved))
-      )
-  ).pipe(Command.withDescription(HelpDoc.blocks([
-    HelpDoc.p("Makes this machine a node of an Orchion cluster, until it is told to stop (Ctrl-C or SIGTERM)."),
-    HelpDoc.p(
-      "Every setting can also be given in the environment, under the name behind its description; the command line "
-        + "wins. Exit codes: 0 stopped cleanly, 2 the command line cannot be understood, 78 a setting has a bad value, "
-        + "1 anything else. A second Ctrl-C ends at once. -h or --help shows this, --version the version, "
-        + "--completions bash|zsh|fish a completion script."
+/** The commands; the root runs the agent. */
+const topics = {
+  "": {
+    summary: "Makes this machine a node of an Orchion cluster, until it is told to stop (Ctrl-C or SIGTERM).",
+    settings: agentSettings,
+    flags: {},
+    details: [
+      "Exit codes: 0 stopped cleanly; 2 the command line cannot be understood; 78 a setting has a value that it cannot "
+      + "have; 1 anything else. A second Ctrl-C ends at once."
+    ]
+  },
+  dev: {
+    summary: "Runs an orchestrator and an agent on this machine, to try things out",
+    settings: { ...orchestratorSettings, stateDir, logLevel, logFormat, dockerHost, ...furtherAgentSettings },
+    flags: {},
+    details: ["The agent keeps its identity in the subdirectory dev of the state directory, unless --state-dir is given."]
+  },
+  orchestrator: {
+    summary: "Runs the embedded orchestrator alone: a small one, for a few machines",
+    settings: { ...orchestratorSettings, logLevel, logFormat },
+    flags: {},
+    details: []
+  },
+  capabilities: {
+    summary: "Shows what this machine's hardware is, as the agent reports it",
+    settings: { orchestrator, stateDir, dockerHost, logLevel, logFormat },
+    flags: { json: "Print JSON instead of a table" },
+    details: ["Exit codes: 0 it could report; 1 it could not."]
+  }
+} as const satisfies Readonly<Record<string, Help.HelpTopic>>
+
+/** A command's options for completions and the wizard; their values are read by {@link Arguments}. */
+const optionsOf = (table: Setting.Table): Options.Options<Arguments.Given> =>
+  Options.all(Object.fromEntries(
+    Object.values(table).map((setting) => [
+      setting.name,
+      Options.repeated(Options.text(setting.name).pipe(
+        Options.withPseudoName(setting.format.placeholder),
+        Options.withDescription(setting.description)
+      ))
+    ])
+  ))
+
+/** The commands, each loading what it needs only when it is the one that was asked for. */
+const commandOf = (given: Arguments.Given) => {
+  const sources = (fromWizard: Arguments.Given): ReadonlyArray<Setting.Source> => [
+    Setting.commandLine({ ...fromWizard, ...given }),
+    Setting.environment(process.env)
+  ]
+  const run = Command.make("node-agent", { settings: optionsOf(topics[""].settings) }, ({ settings }) =>
+    Effect.flatMap(Effect.promise(() => import("./RunCommand.js")), ({ run }) => run(sources(settings))))
+  const dev = Command.make("dev", { settings: optionsOf(topics.dev.settings) }, ({ settings }) =>
+    Effect.flatMap(Effect.promise(() => import("./DevCommand.js")), ({ run }) => run(sources(settings)))).pipe(
+      Command.withDescription(topics.dev.summary)
     )
-  ])))
-
-  const dev = Command.make(
-    "dev",
-    {
-      given: SettingOptions.fromTable({ ...OrchestratorConfig.settings, ...devAgentSettings })
-    },
-    ({ given }) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./DevCommand.js")),
-        ({ run }) => run(SettingOptions.sources(given, reserved))
-      )
-  ).pipe(Command.withDescription("Runs an orchestrator and an agent on this machine, to try things out"))
-
   const orchestrator = Command.make(
     "orchestrator",
-    { given: SettingOptions.fromTable({ ...OrchestratorConfig.settings, ...logSettings }) },
-    ({ given }) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./OrchestratorCommand.js")),
-        ({ run }) => run(SettingOptions.sources(given, reserved))
-      )
-  ).pipe(Command.withDescription("Runs the embedded orchestrator alone: a small one, for one machine or a few"))
-
+    { settings: optionsOf(topics.orchestrator.settings) },
+    ({ settings }) =>
+      Effect.flatMap(Effect.promise(() => import("./OrchestratorCommand.js")), ({ run }) => run(sources(settings)))
+  ).pipe(Command.withDescription(topics.orchestrator.summary))
   const capabilities = Command.make(
     "capabilities",
     {
-      json: Options.boolean("json").pipe(Options.withDescription("Print JSON instead of a table")),
-      given: SettingOptions.fromTable({
-        orchestrator: AgentConfig.settings.orchestrator,
-        stateDir: AgentConfig.settings.stateDir,
-        dockerHost: AgentConfig.settings.dockerHost,
-        ...logSettings
-      })
+      json: Options.boolean("json").pipe(Options.withDescription(topics.capabilities.flags.json)),
+      settings: optionsOf(topics.capabilities.settings)
     },
-    ({ given, json }) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./CapabilitiesCommand.js")),
-        ({ run }) => run({ json }, SettingOptions.sources(given, reserved))
-      )
-  ).pipe(Command.withDescription("Shows what this machine's hardware is, as the agent reports it"))
+    ({ json, settings }) =>
+      Effect.flatMap(Effect.promise(() => import("./CapabilitiesCommand.js")), ({ run }) =>
+        run({ json }, sources(settings)))
+  ).pipe(Command.withDescription(topics.capabilities.summary))
 
   return Command.withSubcommands(run, [dev, orchestrator, capabilities])
 }
 
 /** Runs the command that a process's arguments (runtime and script first) ask for. */
-export const main = (processArgv: ReadonlyArray<string>) => {
-  const { argv, reserved } = Arguments.normalize(processArgv.slice(2), [
-    AgentConfig.settings,
-    OrchestratorConfig.settings
-  ])
-  const cli = Command.run(commandOf(reserved), { name: "Orchion node agent", version, executable: "node-agent" })
-  return cli([...processArgv.slice(0, 2), ...argv]).pipe(
-    Effect.provide(Layer.mergeAll(
-      NodeFileSystem.layer,
-      NodePath.layer,
-      NodeTerminal.layer,
-      CliConfig.layer({ showBuiltIns: false, showTypes: true, isCaseSensitive: true })
-    ))
-  )
-}
+export const main = (processArgv: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const { argv, command, given, wantsHelp } = yield* Arguments.read(processArgv.slice(2), topics)
+    if (wantsHelp) {
+      const color = process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === ""
+      const text = Help.render(command, topics, { color, width: process.stdout.columns ?? 100 })
+      return yield* Effect.sync(() => void process.stdout.write(`${text}\n`))
+    }
+    const cli = Command.run(commandOf(given), { name: "Orchion node agent", version, executable: "node-agent" })
+    yield* cli([...processArgv.slice(0, 2), ...argv])
+  }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)))

@@ -31,10 +31,7 @@ export const embedded = (settings: OrchestratorConfig.OrchestratorSettings) =>
     httpPort: settings.httpPort,
     heartbeatTimeout: settings.heartbeatTimeout
   }).pipe(
-    Layer.catchTags({
-      GrpcBindError: (error) => Layer.fail(refuse(settings, "port", error)),
-      HttpBindError: (error) => Layer.fail(refuse(settings, "httpPort", error))
-    })
+    Layer.catchAll((error) => Layer.fail(refuse(settings, error._tag === "GrpcBindError" ? "port" : "httpPort", error)))
   )
 
 const refuse = (

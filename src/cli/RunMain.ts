@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { InvalidSetting } from "../config/Setting.js"
+import { UsageError } from "./Arguments.js"
 
 /** What the command's exit code says. */
 export const ExitCode = {
@@ -18,12 +19,6 @@ export const ExitCode = {
   configuration: 78
 } as const
 
-/** Ends the process with a code when all was said already. */
-export class Exited {
-  readonly _tag = "Exited"
-  constructor(readonly code: number) {}
-}
-
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message.split("\n")[0] ?? error.message : String(error)
 
@@ -35,10 +30,14 @@ export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: num
     return { code: ExitCode.failure, line: `internal error: ${messageOf(Cause.squash(exit.cause))}` }
   }
   const error = failure.value
-  if (error instanceof Exited) return { code: error.code }
   // @effect/cli has printed what is wrong.
   if (ValidationError.isValidationError(error)) return { code: ExitCode.usage }
-  return { code: error instanceof InvalidSetting ? ExitCode.configuration : ExitCode.failure, line: messageOf(error) }
+  const code = error instanceof UsageError
+    ? ExitCode.usage
+    : error instanceof InvalidSetting
+    ? ExitCode.configuration
+    : ExitCode.failure
+  return { code, line: messageOf(error) }
 }
 
 /**

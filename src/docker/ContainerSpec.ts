@@ -324,7 +324,8 @@ let unsaid: Readonly<Record<string, unknown>> | undefined
  * of its own. Fields that have their default are left out, so that a field that a later version adds changes nothing.
  */
 export const hash = (spec: ContainerSpec): string => {
-  const plain = unsaid ??= encode(ContainerSpec.make({ nodeId: "any", engine: "any", image: "any" }))
+  unsaid ??= encode(ContainerSpec.make({ nodeId: "any", engine: "any", image: "any" }))
+  const plain = unsaid
   const secrets = Object.fromEntries(
     Object.entries(spec.secrets).map(([name, value]) => [name, sha256(`${name}\0${Redacted.value(value)}`)])
   )

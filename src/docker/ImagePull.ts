@@ -206,6 +206,10 @@ class AttemptFailed {
 
 const final = (error: DockerError.PullError) => new AttemptFailed(() => error, error.message, false)
 
+/** What another attempt may mend. */
+const fault = (image: string, detail: string) =>
+  new AttemptFailed((attempts) => new DockerError.ImagePullFailed({ image, attempts, detail }), detail, true)
+
 /** Tells failures that no attempt can mend from those that one may. */
 const classify = (image: string, detail: string): AttemptFailed => {
   if (/no space left on device|disk quota exceeded/i.test(detail)) {
@@ -235,7 +239,7 @@ const classify = (image: string, detail: string): AttemptFailed => {
       new DockerError.ImagePullFailed({ image, attempts: 1, detail, remedy: "Choose another image or tag." })
     )
   }
-  return new AttemptFailed((attempts) => new DockerError.ImagePullFailed({ image, attempts, detail }), detail, true)
+  return fault(image, detail)
 }
 
 const fromDocker = (image: string, error: DockerError.DockerError): AttemptFailed => {
@@ -294,9 +298,7 @@ export const make = (dependencies: Dependencies): Effect.Effect<ImagePull, never
       if (line.text.trim() === "") return Either.right(false)
       const decoded = decodeLine(line.text)
       if (Either.isLeft(decoded)) {
-        return Either.left(
-          classify(image, `Docker answered with something that is not progress: ${line.text.slice(0, 200)}`)
-        )
+        return Either.left(fault(image, `Docker answered with something that is not progress: ${line.text.slice(0, 200)}`))
       }
       const { error, errorDetail, id, status } = decoded.right
       // An error stands in a line of its own, under status 200.
@@ -394,7 +396,7 @@ export const make = (dependencies: Dependencies): Effect.Effect<ImagePull, never
           if (rest !== undefined) yield* takeLine(image, picture, rest)
           // The stream's end alone proves nothing.
           const there = yield* Effect.mapError(exists(image), (error) => fromDocker(image, error))
-          if (!there) return yield* Effect.fail(classify(image, "the pull ended, and the image is not there"))
+          if (!there) return yield* Effect.fail(fault(image, "the pull ended, and the image is not there"))
         })
         yield* Effect.raceFirst(read, watch)
       }))

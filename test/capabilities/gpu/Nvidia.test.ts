@@ -153,6 +153,8 @@ describe("Nvidia's table", () => {
 
   it("does not take the beginning of a figure for the figure, when the tool died while it wrote it", () => {
     assert.deepStrictEqual(table("cut-off.csv", Nvidia.allFields, false).rows.map((row) => row.gpu.index), [0])
+    const old = table("old-driver-cut-off.csv", Nvidia.oldFields, false).rows
+    assert.deepStrictEqual(old.map((row) => row.gpu.powerLimitWatts), [149])
   })
 
   it("is empty for text in its place", () => {

@@ -1,0 +1,177 @@
+// What the agent costs: start until registered, memory and processor time when idle, each beside a bare Node of the
+// same minute. One JSON object per figure.
+//
+//   node bench/agent.js [--runs 15] [--idle 60] [--command dist/bin/node-agent.js] [start] [idle]
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { createInterface } from "node:readline"
+import { setTimeout as sleep } from "node:timers/promises"
+import { parseArgs } from "node:util"
+
+const root = path.resolve(import.meta.dirname, "..")
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: "string", default: "15" },
+    idle: { type: "string", default: "60" },
+    command: { type: "string", default: path.join(root, "dist/bin/node-agent.js") }
+  }
+})
+const command = path.resolve(values.command)
+const wanted = (figure) => positionals.length === 0 || positionals.includes(figure)
+if (!fs.existsSync(command)) {
+  console.error(`${command} is missing: run \`npm run build:bin\` first`)
+  process.exit(1)
+}
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "node-agent-bench-"))
+const children = new Set()
+
+const start = (...args) => {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
+  children.add(child)
+  child.once("exit", () => children.delete(child))
+  return child
+}
+
+/** Resolves with the first match in what a process prints. */
+const printed = (child, pattern) =>
+  new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        const match = pattern.exec(line)
+        if (match !== null) resolve(match)
+      })
+    }
+    child.once("exit", (code) => reject(new Error(`ended with code ${code} before it printed ${pattern}`)))
+  })
+
+const stop = async (child) => {
+  const ended = once(child, "exit")
+  child.kill("SIGTERM")
+  await ended
+}
+
+const startAgent = (address) => {
+  const child = start(
+    command,
+    ...["--orchestrator", address, "--agent-port", "0", "--state-dir", path.join(folder, "state")],
+    ...["--heartbeat-interval", "5s", "--log-format", "json"]
+  )
+  return { child, registered: printed(child, /Registered with the orchestrator/) }
+}
+
+const bareIdle = "process.stdout.write('up\\n'); setInterval(() => {}, 2 ** 30)"
+
+const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
+const round = (value, digits = 1) => Number(value.toFixed(digits))
+const summary = (samples) => {
+  const sorted = [...samples].sort((a, b) => a - b)
+  return {
+    median: round(quantile(sorted, 0.5)),
+    least: round(sorted[0]),
+    most: round(sorted.at(-1)),
+    samples: samples.map((value) => round(value))
+  }
+}
+const print = (figure) =>
+  console.log(JSON.stringify({
+    ...figure,
+    node: process.version,
+    cpus: os.cpus().length,
+    load: round(os.loadavg()[0], 2)
+  }))
+
+/** Milliseconds of processor time that a process has used; the kernel counts in ticks of 10 ms. */
+const cpuMillis = (pid) => {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** Resident memory of a process, in KiB. */
+const residentKib = (pid) => Number(/^VmRSS:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+
+const measureStart = async (address) => {
+  const runs = Number(values.runs)
+  const [bare, agent, cpu, stopping] = [[], [], [], []]
+  for (let run = -1; run < runs; run++) {
+    let from = performance.now()
+    await once(start("-e", "0"), "exit")
+    const bareTook = performance.now() - from
+
+    from = performance.now()
+    const { child, registered } = startAgent(address)
+    await registered
+    const agentTook = performance.now() - from
+    const cpuTook = fs.existsSync("/proc/self/stat") ? cpuMillis(child.pid) : 0
+    from = performance.now()
+    await stop(child)
+    const stopTook = performance.now() - from
+    // The first pair fills the file cache, and makes the node's identity.
+    if (run < 0) continue
+    bare.push(bareTook)
+    agent.push(agentTook)
+    cpu.push(cpuTook)
+    stopping.push(stopTook)
+  }
+  const ratios = agent.map((took, run) => took / bare[run]).sort((a, b) => a - b)
+  print({
+    figure: "start until registered",
+    unit: "ms",
+    agent: summary(agent),
+    agentProcessorTime: summary(cpu),
+    bareNode: summary(bare),
+    stop: summary(stopping),
+    ratio: round(quantile(ratios, 0.5), 2),
+    aim: 2.5
+  })
+}
+
+const measureIdle = async (address) => {
+  const idle = Number(values.idle) * 1000
+  const bare = start("-e", bareIdle)
+  const { child, registered } = startAgent(address)
+  await Promise.all([registered, printed(bare, /up/)])
+  await sleep(idle)
+  const [agentKib, bareKib] = [residentKib(child.pid), residentKib(bare.pid)]
+  print({
+    figure: "resident memory when idle",
+    unit: "MiB",
+    afterSeconds: idle / 1000,
+    agent: round(agentKib / 1024),
+    bareNode: round(bareKib / 1024),
+    ratio: round(agentKib / bareKib, 2),
+    aim: 1.6
+  })
+  const [agentBefore, bareBefore, from] = [cpuMillis(child.pid), cpuMillis(bare.pid), performance.now()]
+  await sleep(idle)
+  const minutes = (performance.now() - from) / 60_000
+  print({
+    figure: "processor time per idle minute",
+    unit: "s",
+    heartbeatInterval: "5s",
+    seconds: round(minutes * 60),
+    agent: round((cpuMillis(child.pid) - agentBefore) / 1000 / minutes, 3),
+    bareNode: round((cpuMillis(bare.pid) - bareBefore) / 1000 / minutes, 3),
+    aim: 0.09
+  })
+  await Promise.all([stop(child), stop(bare)])
+}
+
+try {
+  const orchestrator = start(command, "orchestrator", "--port", "0", "--http-port", "0", "--log-level", "error")
+  const [, address] = await printed(orchestrator, /^\s*orchestrator\s+(\S+:\d+)/)
+  if (wanted("start")) await measureStart(address)
+  if (wanted("idle")) {
+    if (fs.existsSync("/proc/self/status")) await measureIdle(address)
+    else console.error("memory and processor time are read from /proc, which this system does not have")
+  }
+  await stop(orchestrator)
+} finally {
+  for (const child of children) child.kill("SIGKILL")
+  fs.rmSync(folder, { recursive: true, force: true })
+}

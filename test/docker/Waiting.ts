@@ -1,0 +1,27 @@
+/** Waiting for what can be observed, in tests whose clock stands still. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+
+const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+
+/** Until a condition holds; the test's own time limit is the bound. */
+export const eventually = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(turn, eventually(condition))))
+
+/** Until some fiber sleeps for so many milliseconds more. */
+export const asleepFor = (millis: number): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    while (true) {
+      const now = yield* Clock.currentTimeMillis
+      const wakes = yield* TestClock.sleeps()
+      for (const wake of wakes) {
+        if (Math.abs(wake - now - millis) < 1) return
+      }
+      yield* turn
+    }
+  })
+
+/** Lets the clock pass what a fiber sleeps for, once it does. */
+export const sleepThrough = (millis: number): Effect.Effect<void> =>
+  Effect.zipRight(asleepFor(millis), TestClock.adjust(millis))
