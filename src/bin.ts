@@ -1,4 +1,4 @@
 import { main } from "./cli/Main.js"
 import { runMain } from "./cli/RunMain.js"
 
-runMain(main(process.argv), { disableErrorReporting: true, disablePrettyLogger: true })
+runMain(main(process.argv))

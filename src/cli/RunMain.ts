@@ -2,6 +2,7 @@
 import * as ValidationError from "@effect/cli/ValidationError"
 import { makeRunMain } from "@effect/platform/Runtime"
 import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { InvalidSetting } from "../config/Setting.js"
@@ -46,11 +47,7 @@ export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: num
  */
 const samePressMillis = 200
 
-/**
- * The first SIGINT, SIGTERM or SIGHUP interrupts, and everything is released before the process ends with code 0; a
- * second one ends it at once.
- */
-export const runMain = makeRunMain(({ fiber, teardown: _ }) => {
+const runProcess = makeRunMain(({ fiber }) => {
   // What has nowhere to go any more is dropped; without a listener it would end the process.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
@@ -74,3 +71,11 @@ export const runMain = makeRunMain(({ fiber, teardown: _ }) => {
     process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
   })
 })
+
+/**
+ * The first SIGINT, SIGTERM or SIGHUP interrupts, and everything is released before the process ends with code 0; a
+ * second one ends it at once.
+ */
+export const runMain = <A, E>(effect: Effect.Effect<A, E>): void =>
+  // The effect's first step comes after the signals' handlers are in place.
+  runProcess(Effect.zipRight(Effect.yieldNow(), effect), { disableErrorReporting: true, disablePrettyLogger: true })

@@ -11,7 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Container from "./Container.js"
 import * as ContainerSpec from "./ContainerSpec.js"
 import * as CreateRequest from "./CreateRequest.js"
@@ -19,6 +19,7 @@ import * as DockerApi from "./DockerApi.js"
 import * as DockerEndpoint from "./DockerEndpoint.js"
 import * as DockerError from "./DockerError.js"
 import type * as DockerTransport from "./DockerTransport.js"
+import * as Insulated from "./Insulated.js"
 import * as PortHolder from "./PortHolder.js"
 
 /** What running containers needs. */
@@ -63,7 +64,7 @@ const createDeadline = Duration.minutes(1)
 /** Hooks that hand over GPUs take their time. */
 const startDeadline = Duration.minutes(3)
 /** How long an interruption waits for the answer to what was asked for. */
-const settleLimit = Duration.seconds(15)
+const settleLimit = Duration.seconds(20)
 const removeDeadline = Duration.minutes(1)
 /** What a stop takes beyond its grace. */
 const stopMargin = Duration.seconds(30)
@@ -88,12 +89,16 @@ interface Made {
 /** Runs to the end, within limits, also when the caller is interrupted. */
 const settled = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.fork(Effect.interruptible(effect)), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-        Effect.zipRight(
-          Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), settleLimit),
-          Fiber.interrupt(fiber)
-        )))
+    Effect.acquireUseRelease(
+      Scope.make(),
+      (scope) =>
+        Effect.flatMap(Effect.forkIn(Effect.interruptible(effect), scope), (fiber) =>
+          Effect.onInterrupt(
+            restore(Fiber.join(fiber)),
+            () => Insulated.insulated(Effect.timeoutOption(Fiber.await(fiber), settleLimit))
+          )),
+      Scope.close
+    )
   )
 
 /** Turns the engine's refusal to create into the condition that it is. */
@@ -252,11 +257,11 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
       Effect.catchTag("DockerRequestFailed", (error) => {
         if (error.status === 404) return Effect.void
         if (error.status === 409 && /already in progress/i.test(error.detail)) {
-          return Effect.flatten(Effect.timeoutTo(Effect.interruptible(gone(container)), {
+          return Insulated.asTheCaller(Effect.flatten(Effect.timeoutTo(gone(container), {
             duration: removeDeadline,
             onSuccess: () => Effect.void,
             onTimeout: timedOut
-          }))
+          })))
         }
         return Effect.fail(error)
       })
@@ -285,14 +290,15 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
         `${subject} could not be removed and may still be there: ${reason} It is removed at the agent's next start, or `
           + "now with \"docker rm -f\"."
       )
-    return Effect.interruptible(effect).pipe(
+    return effect.pipe(
       Effect.timeoutTo({
         duration: limit,
         onSuccess: () => Effect.void,
         onTimeout: () => sayLeft(`it took longer than ${Math.round(Duration.toSeconds(limit))} s.`)
       }),
       Effect.flatten,
-      Effect.catchAll((error) => sayLeft(error.message))
+      Effect.catchAll((error) => sayLeft(error.message)),
+      Insulated.insulated
     )
   }
 

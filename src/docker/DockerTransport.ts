@@ -20,6 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as DockerEndpoint from "./DockerEndpoint.js"
 import * as DockerError from "./DockerError.js"
+import * as Insulated from "./Insulated.js"
 
 /** One request. */
 export interface Request {
@@ -316,10 +317,7 @@ export const make = (
             }
           )
         })
-        // Interruptible also where the caller is not: a deadline must be able to cut off.
-        return yield* Effect.interruptible(answered).pipe(
-          Effect.catchAll((error) => failure(of, request.operation, error))
-        )
+        return yield* Effect.catchAll(answered, (error) => failure(of, request.operation, error))
       })
 
     const text = (
@@ -327,7 +325,7 @@ export const make = (
       request: Request,
       body: http.IncomingMessage
     ): Effect.Effect<string, DockerError.DockerError> =>
-      Effect.interruptible(Effect.async<string, DockerError.DockerError>((resume) => {
+      Effect.async<string, DockerError.DockerError>((resume) => {
         const chunks: Array<Buffer> = []
         let size = 0
         watchEnd(body, (complete) =>
@@ -350,10 +348,10 @@ export const make = (
           ))
           body.destroy()
         })
-      }))
+      })
 
-    const deadline = (of: Client, request: Request) =>
-      Effect.timeoutFail({
+    const deadline = (of: Client, request: Request) => <A, R>(effect: Effect.Effect<A, DockerError.DockerError, R>) =>
+      Insulated.asTheCaller(Effect.timeoutFail(effect, {
         duration: request.deadline,
         onTimeout: () =>
           new DockerError.DockerTimeout({
@@ -361,7 +359,7 @@ export const make = (
             operation: request.operation,
             after: Duration.toMillis(request.deadline)
           })
-      })
+      }))
 
     const isSuccess = (status: number) => (status >= 200 && status < 300) || status === 304
 

@@ -69,7 +69,18 @@ interface Entry {
   changed: number
 }
 
-const steadyMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
+/** The moment, in milliseconds: on the clock that is never set, and since 1970. */
+interface Now {
+  readonly steady: number
+  readonly unix: number
+}
+
+const now: Effect.Effect<Now> = Clock.clockWith((clock) =>
+  Effect.sync(() => ({
+    steady: Number(clock.unsafeCurrentTimeNanos() / 1000n) / 1000,
+    unix: clock.unsafeCurrentTimeMillis()
+  }))
+)
 
 export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry")<
   NodeRegistry,
@@ -115,31 +126,28 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
       }
 
       /** Notes a sign of life, which may have brought news. */
-      const touch = (entry: Entry, seenAt: number, nowMillis: number, news: Partial<NodeJson> | undefined) =>
+      const touch = (entry: Entry, { steady, unix }: Now, news: Partial<NodeJson> | undefined) =>
         change((revision) => {
           const returned = entry.node.stale
-          entry.node = { ...entry.node, ...news, last_seen_unix: Math.floor(nowMillis / 1000), stale: false }
-          entry.seenAt = seenAt
+          entry.node = { ...entry.node, ...news, last_seen_unix: Math.floor(unix / 1000), stale: false }
+          entry.seenAt = steady
           entry.revision = revision
           if (returned || news !== undefined) entry.changed = revision
         })
 
       const known = (id: string, news: Partial<NodeJson> | undefined): Effect.Effect<void, UnknownNode> =>
-        Effect.gen(function*() {
-          const seenAt = yield* steadyMillis
-          const nowMillis = yield* Clock.currentTimeMillis
+        Effect.flatMap(now, (now) => {
           const entry = entries.get(id)
-          if (entry === undefined) return yield* new UnknownNode({ nodeId: id })
-          touch(entry, seenAt, nowMillis, news)
+          if (entry === undefined) return new UnknownNode({ nodeId: id })
+          touch(entry, now, news)
+          return Effect.void
         })
 
       const register = (node: NodeDescription): Effect.Effect<void, RegistryFull> =>
-        Effect.gen(function*() {
-          const seenAt = yield* steadyMillis
-          const nowMillis = yield* Clock.currentTimeMillis
+        Effect.flatMap(now, ({ steady, unix }) => {
           const before = entries.get(node.id)
-          if (before === undefined && entries.size >= maxNodes) return yield* new RegistryFull({ maxNodes })
-          const nowUnix = Math.floor(nowMillis / 1000)
+          if (before === undefined && entries.size >= maxNodes) return new RegistryFull({ maxNodes })
+          const nowUnix = Math.floor(unix / 1000)
           change((revision) =>
             entries.set(node.id, {
               node: {
@@ -151,11 +159,12 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
                 stale: false,
                 registered_unix: nowUnix
               },
-              seenAt,
+              seenAt: steady,
               revision,
               changed: revision
             })
           )
+          return Effect.void
         })
 
       const remove = (id: string) =>
@@ -166,17 +175,17 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
         })
 
       /** Marks and drops the silent; answers how many milliseconds may pass until there can be more of them. */
-      const sweep = Effect.map(steadyMillis, (now) => {
+      const sweep = Effect.map(now, ({ steady }) => {
         // Whoever registers meanwhile cannot be stale before a whole timeout is over.
-        let next = now + timeout
+        let next = steady + timeout
         for (const [id, entry] of entries) {
           const staleAt = entry.seenAt + timeout
           const droppedAt = staleAt + dropAfter
-          if (droppedAt <= now) {
+          if (droppedAt <= steady) {
             remove(id)
             continue
           }
-          if (staleAt <= now && !entry.node.stale) {
+          if (staleAt <= steady && !entry.node.stale) {
             change((revision) => {
               entry.node = { ...entry.node, stale: true }
               entry.revision = revision
@@ -186,7 +195,7 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
           next = Math.min(next, entry.node.stale ? droppedAt : staleAt)
         }
         // Timers round to milliseconds: this is not to run again and again within the last one.
-        return Math.max(next - now, 5)
+        return Math.max(next - steady, 5)
       })
       yield* Effect.forkScoped(Effect.forever(Effect.flatMap(sweep, (millis) => Effect.sleep(millis))))
 
@@ -196,9 +205,10 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
           return { reset: true, removed: [], nodes: all.map(({ node }) => node), seen: [] }
         }
         const touched = all.filter((entry) => entry.revision > cursor)
+        const removed = removals.filter(({ id, revision }) => revision > cursor && !entries.has(id))
         return {
           reset: false,
-          removed: removals.filter(({ id, revision }) => revision > cursor && !entries.has(id)).map(({ id }) => id),
+          removed: [...new Set(removed.map(({ id }) => id))],
           nodes: touched.filter(({ changed }) => changed > cursor).map(({ node }) => node),
           seen: touched.filter(({ changed }) => changed <= cursor).map(({ node }) => node)
         }

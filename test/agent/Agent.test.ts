@@ -246,7 +246,7 @@ describe("an agent that loses its orchestrator", () => {
       // Good from 66 s on.
       yield* TestClock.adjust("14 seconds")
       lose(agent)
-      yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(agent.orchestrator.times("heartbeat").slice(-3), [76_000, 81_000, 81_500])
     }))
 

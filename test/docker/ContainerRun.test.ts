@@ -113,6 +113,28 @@ describe("a container that is run", () => {
       assert.deepStrictEqual(changes(server), [stop, remove])
     }))
 
+  it.scoped("is released to the end also when a second interruption comes", () =>
+    Effect.gen(function*() {
+      const server = yield* engine
+      let answer: (() => void) | undefined
+      server.on(stop, (response) => {
+        answer = () => response.writeHead(204).end()
+      })
+      yield* Effect.gen(function*() {
+        const docker = yield* Docker
+        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(docker.adoptScoped("abc"), Effect.never)))
+        yield* server.arrived(inspect)
+        yield* Fiber.interruptFork(fiber)
+        const [request] = yield* server.arrived(stop)
+        yield* Fiber.interruptFork(fiber)
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+        assert.strictEqual(request?.closed, false)
+        answer?.()
+        yield* Fiber.await(fiber)
+      }).pipe(Effect.provide(Scripted.layer(server)))
+      assert.deepStrictEqual(changes(server), [stop, remove])
+    }))
+
   it.scoped("is waited for where its removal is under way already", () =>
     Effect.gen(function*() {
       const server = yield* engine
@@ -440,6 +462,8 @@ describe("what is left unfinished", () => {
       assert.strictEqual((yield* failure(server))._tag, "DockerUnreachable")
     }))
 
+  const settleLimit = 20_000
+
   it.scoped("is removed when the start is interrupted, once the engine has answered", () =>
     Effect.gen(function*() {
       const server = yield* engine
@@ -449,14 +473,36 @@ describe("what is left unfinished", () => {
       })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.fork(run())
-        yield* server.arrived(start)
+        const [request] = yield* server.arrived(start)
         const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
-        yield* asleepFor(15_000)
+        yield* asleepFor(settleLimit)
         // The engine is in the middle of it: a removal now would race with the start.
+        assert.strictEqual(request?.closed, false)
         assert.deepStrictEqual(changes(server), [create, start])
         answer?.()
         const exit = yield* Fiber.join(interrupting)
         assert.isTrue(Exit.isInterrupted(exit))
+      }).pipe(Effect.provide(Scripted.layer(server)))
+      assert.deepStrictEqual(changes(server), [create, start, remove])
+    }))
+
+  it.scoped("is removed when the start is interrupted twice", () =>
+    Effect.gen(function*() {
+      const server = yield* engine
+      let answer: (() => void) | undefined
+      server.on(start, (response) => {
+        answer = () => response.writeHead(204).end()
+      })
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.fork(run())
+        const [request] = yield* server.arrived(start)
+        yield* Fiber.interruptFork(fiber)
+        yield* asleepFor(settleLimit)
+        yield* Fiber.interruptFork(fiber)
+        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+        assert.strictEqual(request?.closed, false)
+        answer?.()
+        yield* Fiber.await(fiber)
       }).pipe(Effect.provide(Scripted.layer(server)))
       assert.deepStrictEqual(changes(server), [create, start, remove])
     }))
@@ -470,17 +516,15 @@ describe("what is left unfinished", () => {
       })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.fork(run())
-        yield* server.arrived(create)
-        console.log("arrived")
+        const [request] = yield* server.arrived(create)
         const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
-        yield* asleepFor(15_000)
-        console.log("asleep", answer)
+        yield* asleepFor(settleLimit)
+        assert.strictEqual(request?.closed, false)
         answer?.()
-        yield* Effect.promise(() => new Promise(r => setTimeout(r, 500)))
-        console.log(server.seen(), yield* TestClock.sleeps(), server.connections())
         yield* Fiber.join(interrupting)
       }).pipe(Effect.provide(Scripted.layer(server)))
       assert.deepStrictEqual(changes(server), [create, remove])
+      assert.notInclude(server.seen(), "GET /containers/json")
     }))
 
   it.scoped("is removed when the start is interrupted and never answered", () =>
@@ -491,10 +535,11 @@ describe("what is left unfinished", () => {
         const fiber = yield* Effect.fork(run())
         yield* server.arrived(start)
         const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
-        yield* sleepThrough(15_000)
+        yield* sleepThrough(settleLimit)
         yield* Fiber.join(interrupting)
       }).pipe(Effect.provide(Scripted.layer(server)))
       assert.deepStrictEqual(changes(server), [create, start, remove])
+      yield* server.until(() => server.connections() === 0)
     }))
 
   it.scoped("is given up and said when the engine removes nothing any more", () =>

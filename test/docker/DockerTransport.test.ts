@@ -61,6 +61,21 @@ describe("requests to the engine", () => {
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "DockerTimeout")
     }))
 
+  it.scoped("goes on to its answer where the caller cannot be interrupted", () =>
+    Effect.gen(function*() {
+      const server = yield* Scripted.make
+      let answer: (() => void) | undefined
+      const fiber = yield* Effect.fork(Effect.uninterruptible(ask(server, (response, request) => {
+        answer = () => void Scripted.json(Scripted.inspected("abc"))(response, request)
+      })))
+      const [request] = yield* server.arrived("GET /containers/abc/json")
+      yield* Fiber.interruptFork(fiber)
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+      assert.strictEqual(request?.closed, false)
+      answer?.()
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+    }))
+
   it.scoped("waits for an engine that takes its time to begin its answer", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make

@@ -1,0 +1,80 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { build } from "esbuild"
+import { afterEach, assert, describe, it } from "vitest"
+import { killAll, removeFolders, startScript, temporaryFolder } from "./CommandProcess.js"
+
+afterEach(() => {
+  killAll()
+  removeFolders()
+})
+
+const root = path.resolve(import.meta.dirname, "../..")
+
+/** A program that runs `effect` (an expression) with the command's own `runMain`. */
+const program = async (effect: string): Promise<string> => {
+  const folder = temporaryFolder()
+  const outfile = path.join(folder, "program.mjs")
+  await build({
+    stdin: {
+      contents: `
+        import * as Effect from "effect/Effect"
+        import { runMain } from "./src/cli/RunMain.js"
+        const say = (line) => Effect.sync(() => console.log(line))
+        runMain(${effect})
+      `,
+      resolveDir: root,
+      loader: "ts"
+    },
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    logLevel: "error"
+  })
+  assert.isTrue(fs.existsSync(outfile))
+  return outfile
+}
+
+describe("runMain", () => {
+  it("runs finalizers at the first signal and exits with 0", async () => {
+    const script = await program("Effect.zipRight(say('up'), Effect.never).pipe(Effect.onInterrupt(() => say('down')))")
+    const process = startScript(script, [])
+    await process.until(/up/)
+    process.kill("SIGTERM")
+    const ended = await process.ended
+    assert.strictEqual(ended.code, 0)
+    assert.match(ended.stdout, /down/)
+  })
+
+  it("takes the same key press, passed on by npm, as one signal", async () => {
+    const script = await program(
+      "Effect.zipRight(say('up'), Effect.never).pipe(Effect.onInterrupt(() => Effect.zipRight(Effect.sleep(300), say('down'))))"
+    )
+    const process = startScript(script, [])
+    await process.until(/up/)
+    process.kill("SIGINT")
+    process.kill("SIGINT")
+    const ended = await process.ended
+    assert.strictEqual(ended.code, 0)
+    assert.match(ended.stdout, /down/)
+  })
+
+  it("ends at once at a second signal, with the signal's exit code", async () => {
+    const script = await program(
+      "Effect.zipRight(say('up'), Effect.never).pipe(Effect.onInterrupt(() => say('stopping').pipe(Effect.zipRight(Effect.sleep(400)), Effect.zipRight(say('still stopping')), Effect.zipRight(Effect.never))))"
+    )
+    const process = startScript(script, [])
+    await process.until(/up/)
+    process.kill("SIGINT")
+    await process.until(/still stopping/)
+    process.kill("SIGINT")
+    assert.strictEqual((await process.ended).code, 130)
+  })
+
+  it("tells a defect in one line, without a stack trace", async () => {
+    const ended = await startScript(await program("Effect.die(new Error('the sky fell'))"), []).ended
+    assert.strictEqual(ended.stderr, "node-agent: internal error: the sky fell\n")
+    assert.strictEqual(ended.code, 1)
+  })
+})
