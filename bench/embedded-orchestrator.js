@@ -21,14 +21,16 @@ if (process.platform !== "linux") {
   console.error("This benchmark reads /proc, which only Linux has.")
   process.exit(0)
 }
-if (!fs.existsSync(command)) execFileSync(process.execPath, [path.join(root, "scripts/bundle.js")], { stdio: "inherit" })
+if (!fs.existsSync(command)) {
+  execFileSync(process.execPath, [path.join(root, "scripts/bundle.js")], { stdio: "inherit" })
+}
 
-const print = (figure) => console.log(JSON.stringify({ ...figure, node: process.version, cpus: os.availableParallelism() }))
+const print = (figure) =>
+  console.log(JSON.stringify({ ...figure, node: process.version, cpus: os.availableParallelism() }))
 
 // What the kernel knows of a process
 
-const residentMiB = (pid) =>
-  Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024
+const residentMiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024
 
 const ticksPerSecond = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }))
 const cpuSeconds = (pid) => {
@@ -162,7 +164,7 @@ const withOrchestrator = async (use) => {
   const ended = once(child, "exit")
   const kill = setTimeout(() => child.kill("SIGKILL"), 120_000)
   try {
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0;; attempt++) {
       if (child.exitCode !== null || attempt > 600) throw new Error("the orchestrator did not start")
       if (await get(httpPort, "/healthz").then(({ status }) => status === 200, () => false)) break
       await sleep(50)
@@ -239,7 +241,10 @@ const fleet = (connections) =>
     const registered = residentMiB(pid)
 
     // Someone looks at the page.
-    const follower = http.get({ host: "127.0.0.1", port: httpPort, path: "/api/events" }, (response) => response.resume())
+    const follower = http.get(
+      { host: "127.0.0.1", port: httpPort, path: "/api/events" },
+      (response) => response.resume()
+    )
     follower.on("error", () => {})
 
     const seconds = 20

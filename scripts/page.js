@@ -27,11 +27,19 @@ const bundle = async (entry, options) => {
 
 const files = [
   ["/", "text/html; charset=utf-8", fs.readFileSync(path.join(page, "index.html"), "utf8").replace(/\n\s*/g, "\n")],
-  ["/page.css", "text/css; charset=utf-8", await bundle("page.css", { target: ["chrome111", "firefox121", "safari16.4"] })],
+  [
+    "/page.css",
+    "text/css; charset=utf-8",
+    await bundle("page.css", { target: ["chrome111", "firefox121", "safari16.4"] })
+  ],
   [
     "/page.js",
     "text/javascript; charset=utf-8",
-    await bundle("browser/page.ts", { format: "iife", target: "es2022", tsconfig: path.join(page, "browser/tsconfig.json") })
+    await bundle("browser/page.ts", {
+      format: "iife",
+      target: "es2022",
+      tsconfig: path.join(page, "browser/tsconfig.json")
+    })
   ],
   ["/icon.svg", "image/svg+xml", fs.readFileSync(path.join(page, "icon.svg"), "utf8")]
 ]

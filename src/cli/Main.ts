@@ -46,20 +46,24 @@ const topics = {
   }
 } as const satisfies Readonly<Record<string, Help.HelpTopic>>
 
-/** A command's options for completions and the wizard; their values are read by {@link Arguments}. */
-const optionsOf = (table: Setting.Table): Options.Options<Arguments.Given> =>
-  Options.all(Object.fromEntries(
-    Object.values(table).map((setting) => [
-      setting.name,
-      Options.repeated(Options.text(setting.name).pipe(
-        Options.withPseudoName(setting.format.placeholder),
-        Options.withDescription(setting.description)
+/**
+ * The commands, each loading what it needs only when it is the one that was asked for. The settings' values were read
+ * by {@link Arguments}; as options they stand here for completions and the wizard, and cost a start of the agent
+ * nothing.
+ */
+const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
+  const optionsOf = (table: Setting.Table): Options.Options<Arguments.Given> =>
+    showsOptions
+      ? Options.all(Object.fromEntries(
+        Object.values(table).map((setting) => [
+          setting.name,
+          Options.repeated(Options.text(setting.name).pipe(
+            Options.withPseudoName(setting.format.placeholder),
+            Options.withDescription(setting.description)
+          ))
+        ])
       ))
-    ])
-  ))
-
-/** The commands, each loading what it needs only when it is the one that was asked for. */
-const commandOf = (given: Arguments.Given) => {
+      : Options.map(Options.none, () => ({}))
   const sources = (fromWizard: Arguments.Given): ReadonlyArray<Setting.Source> => [
     Setting.commandLine({ ...fromWizard, ...given }),
     Setting.environment(process.env)
@@ -99,6 +103,7 @@ export const main = (processArgv: ReadonlyArray<string>) =>
       const text = Help.render(command, topics, { color, width: process.stdout.columns ?? 100 })
       return yield* Effect.sync(() => void process.stdout.write(`${text}\n`))
     }
-    const cli = Command.run(commandOf(given), { name: "Orchion node agent", version, executable: "node-agent" })
+    const showsOptions = argv.includes("--completions") || argv.includes("--wizard")
+    const cli = Command.run(commandOf(given, showsOptions), { name: "Orchion node agent", version, executable: "node-agent" })
     yield* cli([...processArgv.slice(0, 2), ...argv])
   }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)))

@@ -282,7 +282,7 @@ export const logs = (
           return mailbox.offerAll(fresh)
         })
 
-      const once = Effect.scoped(Effect.gen(function*() {
+      const once = (follow: boolean) => Effect.scoped(Effect.gen(function*() {
         const { id, tty } = yield* inspect(container)
         const operation = `read the log of container ${container}`
         const body = yield* transport.open({
@@ -322,7 +322,7 @@ export const logs = (
         yield* hand(decoder.flush())
       }))
 
-      if (!follow) return yield* once
+      if (!follow) return yield* once(false)
 
       /** Whether there may be more to come. */
       const alive = Effect.map(
@@ -330,7 +330,7 @@ export const logs = (
         ({ state }) => state === "running" || state === "paused" || state === "restarting"
       )
       while (true) {
-        const more = yield* Effect.zipRight(once, alive).pipe(
+        const more = yield* Effect.zipRight(once(true), alive).pipe(
           Effect.catchTags({
             // Also what was read to its end and then removed.
             ContainerNotFound: (error) => connections > 0 ? Effect.succeed(false) : Effect.fail(error),
@@ -338,7 +338,11 @@ export const logs = (
             DockerTimeout: (error) => connections > 0 ? Effect.succeed(true) : Effect.fail(error)
           })
         )
-        if (!more) return
+        if (!more) {
+          // The engine ends what is followed at the container's end, read to the end or not: its last words are the
+          // ones that matter.
+          return yield* Effect.catchTag(once(false), "ContainerNotFound", () => Effect.void)
+        }
         yield* Effect.sleep(Duration.millis(delay))
         delay = Math.min(delay * 2, Duration.toMillis(longestDelay))
       }

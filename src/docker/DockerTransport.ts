@@ -218,7 +218,7 @@ export const make = (
     )
     const oneAtATime = Effect.unsafeMakeSemaphore(1)
 
-    const connect = oneAtATime.withPermits(1)(Effect.gen(function*() {
+    const connect = Insulated.asTheCaller(oneAtATime.withPermits(1)(Effect.gen(function*() {
       if (client !== undefined) return client
       const endpoint = yield* DockerEndpoint.locate(where)
       // Loaded here, since it takes a quarter of a second and 25 MB that an agent without engines can do without. A
@@ -238,7 +238,7 @@ export const make = (
       })
       agents.add(agent)
       return client = { endpoint, modem, confirmed: false }
-    }))
+    })))
 
     /** An engine found by search that went away before it ever answered is searched for again. */
     const forget = (of: Client) => {

@@ -1,7 +1,7 @@
 /** The registry's changes as server-sent events, to one client. */
 import type { ServerResponse } from "node:http"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { write } from "./HttpListener.js"
@@ -51,7 +51,9 @@ export const run = (
     const idle = options.idle ?? "10 seconds"
     const coalesce = options.coalesce ?? "250 millis"
     const send = (text: string) =>
-      write(response, text).pipe(Effect.timeoutFail({ duration: options.patience ?? "30 seconds", onTimeout: () => "slow" as const }))
+      write(response, text).pipe(
+        Effect.timeoutFail({ duration: options.patience ?? "30 seconds", onTimeout: () => "slow" as const })
+      )
 
     const { next } = yield* registry.subscribe
     const now_ms = yield* Clock.currentTimeMillis

@@ -43,8 +43,12 @@ const answer = (
     response.writeHead(status, { ...security, ...headers, "Content-Length": Buffer.byteLength(body) }).end(body)
   })
 
-const refuse = (response: ServerResponse, status: number, error: string, headers: Readonly<Record<string, string>> = {}) =>
-  answer(response, status, { ...json, ...headers }, `${JSON.stringify({ error })}\n`)
+const refuse = (
+  response: ServerResponse,
+  status: number,
+  error: string,
+  headers: Readonly<Record<string, string>> = {}
+) => answer(response, status, { ...json, ...headers }, `${JSON.stringify({ error })}\n`)
 
 /** Nodes per part of the list: small enough that making one holds up nothing else. */
 const nodesPerPart = 50
@@ -94,8 +98,14 @@ export const make = ({ events, hello, maxFollowers = 64, names, registry }: Http
       : answer(response, 200, headers, body)
   }
 
-  const routes = new Map<string, (request: IncomingMessage, response: ServerResponse, headOnly: boolean) => Effect.Effect<void>>([
-    ["/healthz", (_, response) => answer(response, 200, { "Content-Type": "text/plain; charset=utf-8", ...notCached }, "ok\n")],
+  const routes = new Map<
+    string,
+    (request: IncomingMessage, response: ServerResponse, headOnly: boolean) => Effect.Effect<void>
+  >([
+    [
+      "/healthz",
+      (_, response) => answer(response, 200, { "Content-Type": "text/plain; charset=utf-8", ...notCached }, "ok\n")
+    ],
     ["/api/nodes", (_, response, headOnly) => nodes(response, headOnly)],
     ["/api/events", (_, response, headOnly) => follow(response, headOnly)]
   ])

@@ -78,8 +78,7 @@ export const make = (
     })
 
     yield* Effect.async<void, HttpBindError>((resume) => {
-      const failed = (error: Error) =>
-        resume(Effect.fail(new HttpBindError(BindFailure.make(options, error.message))))
+      const failed = (error: Error) => resume(Effect.fail(new HttpBindError(BindFailure.make(options, error.message))))
       server.once("error", failed)
       server.listen({ host: options.host, port: options.port }, () => {
         server.off("error", failed)

@@ -15,8 +15,8 @@ export type Json<Message> = Message extends ReadonlyArray<infer Item> ? Array<Js
 
 type JsonObject<Message> =
   & {
-    [Key in keyof Message as Key extends `_${string}` ? never : null extends Message[Key] ? never : Key]:
-      Key extends Is64Bit ? number : Json<Message[Key]>
+    [Key in keyof Message as Key extends `_${string}` ? never : null extends Message[Key] ? never : Key]: Key extends
+      Is64Bit ? number : Json<Message[Key]>
   }
   & {
     [Key in keyof Message as null extends Message[Key] ? Key : never]?: Json<NonNullable<Message[Key]>>

@@ -26,7 +26,11 @@ const validId = (id: string): Effect.Effect<string, GrpcError.GrpcError> =>
     ? Effect.fail(invalid("the node's id is empty; give 1 to 253 characters without spaces or control characters"))
     : Either.match(identifier.parse(id), {
       onLeft: (expected) =>
-        Effect.fail(invalid(`the node's id cannot be ${JSON.stringify(id.slice(0, 64))} (${id.length} characters); give ${expected}`)),
+        Effect.fail(
+          invalid(
+            `the node's id cannot be ${JSON.stringify(id.slice(0, 64))} (${id.length} characters); give ${expected}`
+          )
+        ),
       onRight: (valid) => Effect.succeed(valid)
     })
 
@@ -83,9 +87,13 @@ export const make: Effect.Effect<ReadonlyArray<GrpcServer.ServedService<never>>,
       }),
       GrpcServer.serve(OrchionLLMService)({
         ChatCompletion: () =>
-          Stream.fail(unimplemented("the embedded orchestrator does not relay chats yet; ask a node at its agent address")),
+          Stream.fail(
+            unimplemented("the embedded orchestrator does not relay chats yet; ask a node at its agent address")
+          ),
         Embeddings: () =>
-          Effect.fail(unimplemented("the embedded orchestrator does not relay embeddings yet; ask a node at its agent address"))
+          Effect.fail(
+            unimplemented("the embedded orchestrator does not relay embeddings yet; ask a node at its agent address")
+          )
       }),
       GrpcServer.serve(LogStreamerService)({
         StreamLogs: () => Stream.fail(unimplemented("the embedded orchestrator does not stream logs yet"))

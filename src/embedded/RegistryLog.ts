@@ -55,7 +55,9 @@ export const run = (
         yield* Effect.logWarning(line(silent, `is silent: nothing heard for ${silence}`, `are silent for ${silence}`))
       }
       if (dropped.length > 0) {
-        yield* Effect.logInfo(line(dropped, "was dropped after its long silence", "were dropped after their long silence"))
+        yield* Effect.logInfo(
+          line(dropped, "was dropped after its long silence", "were dropped after their long silence")
+        )
       }
       yield* Effect.sleep("1 second")
     }

@@ -82,9 +82,7 @@ const deadlineOf = (deadline: Duration.DurationInput | undefined): grpc.CallOpti
 export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, never, Scope.Scope> =>
   Effect.gen(function*() {
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new grpc.Client(options.address, grpc.credentials.createInsecure(), channelOptions(options))
-      ),
+      Effect.sync(() => new grpc.Client(options.address, grpc.credentials.createInsecure(), channelOptions(options))),
       (client) => Effect.sync(() => client.close())
     )
 

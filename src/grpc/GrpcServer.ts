@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as BindFailure from "./BindFailure.js"
 import * as GrpcError from "./GrpcError.js"
-import * as GrpcService from "./GrpcService.js"
+import type * as GrpcService from "./GrpcService.js"
 import * as ReadableCall from "./ReadableCall.js"
 import * as WritableCall from "./WritableCall.js"
 
@@ -60,10 +60,11 @@ type AnyHandler<R> = (
 ) => Effect.Effect<unknown, GrpcError.GrpcError, R> | Stream.Stream<unknown, GrpcError.GrpcError, R>
 
 /** Pairs a service with its handlers: `serve(NodeAgentService)({ … })`. */
-export const serve = <D, H>(service: GrpcService.GrpcService<D, H>) => <R = never>(handlers: Handlers<H, R>): ServedService<R> => ({
-  service: { name: service.name, definition: service.definition },
-  handlers: handlers as Readonly<Record<string, AnyHandler<R>>>
-})
+export const serve =
+  <D, H>(service: GrpcService.GrpcService<D, H>) => <R = never>(handlers: Handlers<H, R>): ServedService<R> => ({
+    service: { name: service.name, definition: service.definition },
+    handlers: handlers as Readonly<Record<string, AnyHandler<R>>>
+  })
 
 /** The server cannot listen at the address it was given. */
 export class GrpcBindError extends Data.TaggedError("GrpcBindError")<BindFailure.BindFailure> {
@@ -162,17 +163,16 @@ export const make = <R>(
 
     const contextOf = (call: SurfaceCall): CallContext => ({ peer: call.getPeer() })
 
-    const unary =
-      (path: string, handler: AnyHandler<R>): grpc.handleUnaryCall<unknown, unknown> => (call, callback) =>
-        run(
-          path,
-          call,
-          Effect.suspend(() => handler(call.request, contextOf(call)) as Effect.Effect<unknown, GrpcError.GrpcError, R>),
-          Exit.match({
-            onSuccess: (value) => callback(null, value),
-            onFailure: (cause) => callback(Cause.squash(cause) as Partial<grpc.StatusObject>)
-          })
-        )
+    const unary = (path: string, handler: AnyHandler<R>): grpc.handleUnaryCall<unknown, unknown> => (call, callback) =>
+      run(
+        path,
+        call,
+        Effect.suspend(() => handler(call.request, contextOf(call)) as Effect.Effect<unknown, GrpcError.GrpcError, R>),
+        Exit.match({
+          onSuccess: (value) => callback(null, value),
+          onFailure: (cause) => callback(Cause.squash(cause) as Partial<grpc.StatusObject>)
+        })
+      )
 
     const answerStream =
       (call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>) =>
@@ -198,25 +198,24 @@ export const make = <R>(
         )
       }
 
-    const bidi =
-      (path: string, handler: AnyHandler<R>): grpc.handleBidiStreamingCall<unknown, unknown> => (call) => {
-        call.on("error", () => {})
-        const requests = ReadableCall.make<unknown, GrpcError.GrpcError>(call, (tell) => {
-          call.on("end", () => tell(undefined))
-          call.on("cancelled", () => tell(GrpcError.fail(grpc.status.CANCELLED, "the caller cancelled the call")))
-        })
-        run(
-          path,
-          call,
-          Effect.suspend(() =>
-            WritableCall.writeAll(
-              call,
-              handler(requests, contextOf(call)) as Stream.Stream<unknown, GrpcError.GrpcError, R>
-            )
-          ),
-          answerStream(call)
-        )
-      }
+    const bidi = (path: string, handler: AnyHandler<R>): grpc.handleBidiStreamingCall<unknown, unknown> => (call) => {
+      call.on("error", () => {})
+      const requests = ReadableCall.make<unknown, GrpcError.GrpcError>(call, (tell) => {
+        call.on("end", () => tell(undefined))
+        call.on("cancelled", () => tell(GrpcError.fail(grpc.status.CANCELLED, "the caller cancelled the call")))
+      })
+      run(
+        path,
+        call,
+        Effect.suspend(() =>
+          WritableCall.writeAll(
+            call,
+            handler(requests, contextOf(call)) as Stream.Stream<unknown, GrpcError.GrpcError, R>
+          )
+        ),
+        answerStream(call)
+      )
+    }
 
     for (const { handlers, service } of services) {
       const implementation: grpc.UntypedServiceImplementation = {}

@@ -49,8 +49,7 @@ export type MethodsOf<Handlers, K extends "unary" | "serverStream" | "bidi"> = {
   [M in keyof Known<Handlers>]: Kind<Known<Handlers>[M]>["kind"] extends K ? M : never
 }[keyof Known<Handlers>]
 
-type ClientTypes<Definition, M> = M extends keyof Definition
-  ? Definition[M] extends {
+type ClientTypes<Definition, M> = M extends keyof Definition ? Definition[M] extends {
     readonly requestSerialize: (value: infer Request) => Buffer
     readonly responseDeserialize: (bytes: Buffer) => infer Response
   } ? { readonly request: Request; readonly response: Response }

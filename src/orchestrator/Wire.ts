@@ -5,6 +5,7 @@ import { NodeCapabilities } from "../capabilities/NodeCapabilities.js"
 import type { Capabilities, Capabilities__Output } from "../proto/generated/orchion/v1/Capabilities.js"
 import type { ChatCompletionRequest } from "../proto/generated/orchion/v1/ChatCompletionRequest.js"
 import type { ChatCompletionResponse__Output } from "../proto/generated/orchion/v1/ChatCompletionResponse.js"
+import type { CpuInfo__Output } from "../proto/generated/orchion/v1/CpuInfo.js"
 import type { EmbeddingResponse__Output } from "../proto/generated/orchion/v1/EmbeddingResponse.js"
 import type { EngineInfo__Output } from "../proto/generated/orchion/v1/EngineInfo.js"
 import type { GetJobStatusResponse__Output } from "../proto/generated/orchion/v1/GetJobStatusResponse.js"
@@ -103,11 +104,18 @@ const fromEngine = (engine: EngineInfo__Output): EngineReport => ({
   ...(engine.image === undefined ? {} : { image: engine.image })
 })
 
+/** These fields are not `optional` on the wire, so that what is unknown arrives as an empty text. */
+const withoutEmpty = ({ model, vendor, ...cpu }: CpuInfo__Output) => ({
+  ...cpu,
+  ...(model === "" ? {} : { model }),
+  ...(vendor === "" ? {} : { vendor })
+})
+
 /** The exact figures, when the sender has them and they are sound. */
 const fromCapabilities = (wire: Capabilities__Output): NodeReport | undefined => {
   if (wire.cpu_info === null || wire.memory_info === null || wire.os_info === null) return undefined
   const decoded = decodeCapabilities(toModel({
-    cpu: wire.cpu_info,
+    cpu: withoutEmpty(wire.cpu_info),
     memory: wire.memory_info,
     os: wire.os_info,
     gpus: wire.gpus,

@@ -1,24 +1,13 @@
 /** The services of `proto/orchion/v1`, with the types that `npm run proto` generates. */
-import { fromJSON } from "@grpc/proto-loader"
-import type { ServiceDefinition } from "@grpc/proto-loader"
 import * as GrpcService from "../grpc/GrpcService.js"
-import { descriptor } from "./generated/descriptor.js"
+import { serviceDefinition } from "./Definitions.js"
 import type { LogStreamerDefinition, LogStreamerHandlers } from "./generated/orchion/v1/LogStreamer.js"
 import type { NodeAgentDefinition, NodeAgentHandlers } from "./generated/orchion/v1/NodeAgent.js"
 import type { OrchestratorDefinition, OrchestratorHandlers } from "./generated/orchion/v1/Orchestrator.js"
 import type { OrchionLLMDefinition, OrchionLLMHandlers } from "./generated/orchion/v1/OrchionLLM.js"
 
-// The flags that the types were generated with.
-const definitions = fromJSON(JSON.parse(descriptor), {
-  keepCase: true,
-  longs: String,
-  enums: String,
-  defaults: true,
-  oneofs: true
-})
-
 const service = <Definition, Handlers>(name: string) =>
-  GrpcService.make<Definition, Handlers>(name, definitions[name] as ServiceDefinition)
+  GrpcService.make<Definition, Handlers>(name, serviceDefinition(name))
 
 export const OrchestratorService = service<OrchestratorDefinition, OrchestratorHandlers>("orchion.v1.Orchestrator")
 export const OrchionLLMService = service<OrchionLLMDefinition, OrchionLLMHandlers>("orchion.v1.OrchionLLM")

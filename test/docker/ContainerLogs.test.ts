@@ -215,7 +215,7 @@ describe("a log that is followed", () => {
         yield* sleepThrough(500)
         const texts = Chunk.toReadonlyArray(yield* Fiber.join(fiber)).map(({ text }) => text)
         assert.deepStrictEqual(texts, ["a", "b", "c", "d", "e", "f", "g"])
-        const requests = yield* server.arrived(route)
+        const requests = yield* server.arrived(route, 3)
         assert.strictEqual(requests[0]?.query.get("tail"), "10")
         assert.strictEqual(requests[1]?.query.get("tail"), "all")
         assert.strictEqual(requests[1]?.query.get("since"), `${millis / 1000}.000000005`)
@@ -256,6 +256,17 @@ describe("a log that is followed", () => {
         yield* sleepThrough(500)
         assert.strictEqual(Chunk.size(yield* Fiber.join(fiber)), 1)
       }).pipe(Effect.provide(Scripted.layer(server)))
+    }))
+
+  it.scoped("has the last lines also where the engine ends it before them", () =>
+    Effect.gen(function*() {
+      const server = yield* engine((response, request) => {
+        server.on("GET /containers/abc/json", Scripted.json(Scripted.inspected("abc", { Status: "exited" })))
+        const last = request.query.get("follow") === "true" ? [] : [line(2, 3, "why it died")]
+        return sends(line(1, 1, "a"), line(1, 2, "b"), ...last)(response, request)
+      })
+      const texts = (yield* read(server, { follow: true })).map(({ text }) => text)
+      assert.deepStrictEqual(texts, ["a", "b", "why it died"])
     }))
 
   it.scoped("fails at once when the engine cannot be asked at the beginning", () =>

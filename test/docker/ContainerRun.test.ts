@@ -122,8 +122,13 @@ describe("a container that is run", () => {
       })
       yield* Effect.gen(function*() {
         const docker = yield* Docker
-        const fiber = yield* Effect.fork(Effect.scoped(Effect.zipRight(docker.adoptScoped("abc"), Effect.never)))
-        yield* server.arrived(inspect)
+        const adopted = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(Effect.scoped(Effect.gen(function*() {
+          yield* docker.adoptScoped("abc")
+          yield* Deferred.succeed(adopted, undefined)
+          yield* Effect.never
+        })))
+        yield* Deferred.await(adopted)
         yield* Fiber.interruptFork(fiber)
         const [request] = yield* server.arrived(stop)
         yield* Fiber.interruptFork(fiber)

@@ -65,15 +65,23 @@ describe("requests to the engine", () => {
     Effect.gen(function*() {
       const server = yield* Scripted.make
       let answer: (() => void) | undefined
-      const fiber = yield* Effect.fork(Effect.uninterruptible(ask(server, (response, request) => {
-        answer = () => void Scripted.json(Scripted.inspected("abc"))(response, request)
-      })))
+      let answered = ""
+      const fiber = yield* Effect.fork(Effect.uninterruptible(Effect.tap(
+        ask(server, (response, request) => {
+          answer = () => void Scripted.json(Scripted.inspected("abc"))(response, request)
+        }),
+        ({ id }) =>
+          Effect.sync(() => {
+            answered = id
+          })
+      )))
       const [request] = yield* server.arrived("GET /containers/abc/json")
       yield* Fiber.interruptFork(fiber)
       yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
       assert.strictEqual(request?.closed, false)
       answer?.()
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      yield* Fiber.await(fiber)
+      assert.strictEqual(answered, "abc")
     }))
 
   it.scoped("waits for an engine that takes its time to begin its answer", () =>

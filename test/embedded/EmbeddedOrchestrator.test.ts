@@ -138,7 +138,7 @@ describe("the embedded orchestrator", () => {
         const heard = new Set<string>()
         while (heard.size < 1000) {
           const event = yield* next
-          if (event.name === "seen") for (const [id] of event.data) heard.add(id)
+          if (event.name === "seen") { for (const [id] of event.data) heard.add(id) }
         }
       }
     }))

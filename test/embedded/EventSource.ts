@@ -7,7 +7,9 @@ import type * as Scope from "effect/Scope"
 import type { ServerEvents } from "../../src/embedded/ServerEvents.js"
 
 /** An event by its name. */
-export type Event = { readonly [Name in keyof ServerEvents]: { readonly name: Name; readonly data: ServerEvents[Name] } }[
+export type Event = {
+  readonly [Name in keyof ServerEvents]: { readonly name: Name; readonly data: ServerEvents[Name] }
+}[
   keyof ServerEvents
 ]
 
@@ -37,8 +39,10 @@ export const open = (port: number, path = "/api/events"): Effect.Effect<EventSou
     const events = yield* Mailbox.make<Event, "ended">()
     const response = yield* Effect.acquireRelease(
       Effect.async<http.IncomingMessage>((resume) => {
-        const request = http.get({ host: "127.0.0.1", port, path, agent: false }, (response) =>
-          resume(Effect.succeed(response)))
+        const request = http.get(
+          { host: "127.0.0.1", port, path, agent: false },
+          (response) => resume(Effect.succeed(response))
+        )
         request.on("error", (error) => resume(Effect.die(error)))
       }),
       (response) => Effect.sync(() => response.destroy())
@@ -63,8 +67,10 @@ export const open = (port: number, path = "/api/events"): Effect.Effect<EventSou
       next,
       until: (name) => {
         const collect = (before: ReadonlyArray<Event>): Effect.Effect<ReadonlyArray<Event>, "ended"> =>
-          Effect.flatMap(next, (event) =>
-            event.name === name ? Effect.succeed([...before, event]) : collect([...before, event]))
+          Effect.flatMap(
+            next,
+            (event) => event.name === name ? Effect.succeed([...before, event]) : collect([...before, event])
+          )
         return collect([])
       },
       closed: Effect.async((resume) => {

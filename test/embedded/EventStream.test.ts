@@ -15,10 +15,20 @@ import * as Running from "./Running.js"
 
 const liveClock = Clock.make()
 
-const hello = { version: "1.2.3", grpc_port: 50051, loopback: true, heartbeat_timeout_ms: 30_000, drop_after_ms: 600_000 }
+const hello = {
+  version: "1.2.3",
+  grpc_port: 50051,
+  loopback: true,
+  heartbeat_timeout_ms: 30_000,
+  drop_after_ms: 600_000
+}
 
 const start = (
-  options: { readonly registry?: NodeRegistryOptions; readonly events?: EventStreamOptions; readonly maxFollowers?: number } = {}
+  options: {
+    readonly registry?: NodeRegistryOptions
+    readonly events?: EventStreamOptions
+    readonly maxFollowers?: number
+  } = {}
 ) =>
   Effect.gen(function*() {
     const registry = yield* NodeRegistry.make(options.registry)
@@ -43,10 +53,12 @@ const namesOf = (events: ReadonlyArray<EventSource.Event>) => events.map(({ name
 /** Capabilities that are 20 kB of JSON and count how often they were turned into it. */
 const counted = () => {
   let made = 0
-  const json = { toJSON: () => {
-    made += 1
-    return { cpu: "x".repeat(20_000) }
-  } }
+  const json = {
+    toJSON: () => {
+      made += 1
+      return { cpu: "x".repeat(20_000) }
+    }
+  }
   // Only its JSON form is ever looked at.
   return { capabilities: json as unknown as CapabilitiesJson, made: () => made }
 }

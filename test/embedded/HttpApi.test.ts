@@ -235,7 +235,9 @@ describe("the embedded orchestrator's HTTP API", () => {
 
   it.scopedLive("does not answer to a name that someone else pointed at this machine", () =>
     Effect.gen(function*() {
-      for (const host of ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.7:8080", "local host"]) {
+      for (
+        const host of ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.7:8080", "local host"]
+      ) {
         assert.strictEqual(yield* asked({ host }), 403, host)
       }
     }))

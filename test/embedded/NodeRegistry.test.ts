@@ -19,7 +19,8 @@ const told = ({ nodes, removed, reset, seen }: RegistryChanges) => ({
   seen: seen.map(({ id }) => id)
 })
 
-const withRegistry = (options?: NodeRegistryOptions) => <A, E>(
+const withRegistry = (options?: NodeRegistryOptions) =>
+<A, E>(
   use: (registry: NodeRegistry["Type"]) => Effect.Effect<A, E>
 ) => Effect.scoped(Effect.flatMap(NodeRegistry.make(options), use))
 
@@ -33,30 +34,30 @@ describe("NodeRegistry", () => {
     Effect.zipRight(
       TestClock.setTime(1_700_000_000_900),
       usual((registry) =>
-      Effect.gen(function*() {
-        yield* registry.register(described("b"))
-        yield* TestClock.adjust("5 seconds")
-        yield* registry.register(described("a"))
-        yield* registry.register(described("b", "renamed"))
-        assert.deepStrictEqual(yield* registry.list, [
-          {
-            id: "b",
-            hostname: "renamed",
-            agent_address: "10.0.0.1:50052",
-            last_seen_unix: 1_700_000_005,
-            registered_unix: 1_700_000_005,
-            stale: false
-          },
-          {
-            id: "a",
-            hostname: "host-of-a",
-            agent_address: "10.0.0.1:50052",
-            last_seen_unix: 1_700_000_005,
-            registered_unix: 1_700_000_005,
-            stale: false
-          }
-        ])
-      })
+        Effect.gen(function*() {
+          yield* registry.register(described("b"))
+          yield* TestClock.adjust("5 seconds")
+          yield* registry.register(described("a"))
+          yield* registry.register(described("b", "renamed"))
+          assert.deepStrictEqual(yield* registry.list, [
+            {
+              id: "b",
+              hostname: "renamed",
+              agent_address: "10.0.0.1:50052",
+              last_seen_unix: 1_700_000_005,
+              registered_unix: 1_700_000_005,
+              stale: false
+            },
+            {
+              id: "a",
+              hostname: "host-of-a",
+              agent_address: "10.0.0.1:50052",
+              last_seen_unix: 1_700_000_005,
+              registered_unix: 1_700_000_005,
+              stale: false
+            }
+          ])
+        })
       )
     ))
 

@@ -29,7 +29,7 @@ describe("the embedded orchestrator's gRPC services", () => {
       const { nodes } = yield* client.unary(OrchestratorService, "ListNodes", {}, { deadline })
       assert.strictEqual(nodes.length, 1)
       const [listed] = nodes
-      if (listed?.capabilities == null) return assert.fail("the node is not listed with its capabilities")
+      if (listed === undefined || listed.capabilities === null) return assert.fail("the node is not listed with its capabilities")
       assert.strictEqual(listed.id, "a")
       assert.strictEqual(listed.hostname, "host-of-a")
       assert.strictEqual(listed.agent_address, "10.0.0.7:50052")
@@ -137,7 +137,10 @@ describe("the embedded orchestrator's gRPC services", () => {
         const { client, get } = yield* Running.start()
         const error = yield* Effect.flip(client.unary(OrchestratorService, "RegisterNode", { node }, { deadline }))
         assert.strictEqual(error.code, Status.INVALID_ARGUMENT)
-        assert.match(error.details, new RegExp(`^the node's ${what}.* has \\d+ characters; no more than \\d+ are taken$`))
+        assert.match(
+          error.details,
+          new RegExp(`^the node's ${what}.* has \\d+ characters; no more than \\d+ are taken$`)
+        )
         assert.strictEqual((yield* get("/api/nodes")).body, "[]\n")
       }))
   }

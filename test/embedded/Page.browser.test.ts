@@ -13,7 +13,9 @@ const timeout = 60_000
 const urlOf = ({ httpPort }: { readonly httpPort: number }) => `http://127.0.0.1:${httpPort}/`
 
 const sees = (page: Page, selector: string, text?: string | RegExp): Effect.Effect<void> =>
-  Effect.promise(() => page.locator(selector, text === undefined ? {} : { hasText: text }).first().waitFor({ timeout: 20_000 }))
+  Effect.promise(() =>
+    page.locator(selector, text === undefined ? {} : { hasText: text }).first().waitFor({ timeout: 20_000 })
+  )
 
 /** Does something to the page, or asks it something. */
 const on = <A>(page: Page, ask: (page: Page) => Promise<A>): Effect.Effect<A> => Effect.promise(() => ask(page))
@@ -76,32 +78,36 @@ const tooWide = `[...document.querySelectorAll("body *")]
 
 describe.skipIf(missing)("the page", () => {
   layer(Browser.layer, { excludeTestServices: true, timeout })((it) => {
-    it.scoped("shows a node that comes, falls silent, comes back and changes, without a reload", () =>
-      Effect.gen(function*() {
-        const running = yield* Running.start({ heartbeatTimeout: "2 seconds" })
-        const { complaints, page } = yield* (yield* Browser).open(urlOf(running))
-        yield* sees(page, "#empty:visible", `node-agent --orchestrator 127.0.0.1:${running.port}`)
-        yield* on(page, (page) => page.evaluate("window.sameDocument = true"))
+    it.scoped(
+      "shows a node that comes, falls silent, comes back and changes, without a reload",
+      () =>
+        Effect.gen(function*() {
+          const running = yield* Running.start({ heartbeatTimeout: "2 seconds" })
+          const { complaints, page } = yield* (yield* Browser).open(urlOf(running))
+          yield* sees(page, "#empty:visible", `node-agent --orchestrator 127.0.0.1:${running.port}`)
+          yield* on(page, (page) => page.evaluate("window.sameDocument = true"))
 
-        yield* running.register(Nodes.node("a", { hostname: "thinkpad", capabilities: Nodes.complete }))
-        yield* whileBeating(running, "a")(sees(page, ".node[data-state=live] .hostname", "thinkpad"))
-        yield* sees(page, ".node .word", "live")
-        yield* becomes(page, "document.title === 'Orchion: 1 live'")
+          yield* running.register(Nodes.node("a", { hostname: "thinkpad", capabilities: Nodes.complete }))
+          yield* whileBeating(running, "a")(sees(page, ".node[data-state=live] .hostname", "thinkpad"))
+          yield* sees(page, ".node .word", "live")
+          yield* becomes(page, "document.title === 'Orchion: 1 live'")
 
-        yield* sees(page, ".node[data-state=stale] .word", "stale")
-        yield* sees(page, ".node time", /^[3-9] s ago/)
-        yield* becomes(page, "document.title === 'Orchion: 0 live, 1 stale'")
+          yield* sees(page, ".node[data-state=stale] .word", "stale")
+          yield* sees(page, ".node time", /^[3-9] s ago/)
+          yield* becomes(page, "document.title === 'Orchion: 0 live, 1 stale'")
 
-        yield* whileBeating(running, "a")(sees(page, ".node[data-state=live] time", /^[01] s ago/))
+          yield* whileBeating(running, "a")(sees(page, ".node[data-state=live] time", /^[01] s ago/))
 
-        const renamed = Nodes.node("a", { hostname: "renamed", capabilities: Nodes.descriptions })
-        yield* running.register(renamed)
-        yield* sees(page, ".node .hostname", "renamed")
-        yield* sees(page, ".node .cell.memory", "23.54 GB")
+          const renamed = Nodes.node("a", { hostname: "renamed", capabilities: Nodes.descriptions })
+          yield* running.register(renamed)
+          yield* sees(page, ".node .hostname", "renamed")
+          yield* sees(page, ".node .cell.memory", "23.54 GB")
 
-        assert.isTrue(yield* on(page, (page) => page.evaluate("window.sameDocument")))
-        assert.deepStrictEqual(complaints, [])
-      }), timeout)
+          assert.isTrue(yield* on(page, (page) => page.evaluate("window.sameDocument")))
+          assert.deepStrictEqual(complaints, [])
+        }),
+      timeout
+    )
 
     it.scoped("takes a node away that was dropped", () =>
       Effect.gen(function*() {
@@ -181,36 +187,44 @@ describe.skipIf(missing)("the page", () => {
         assert.deepStrictEqual(complaints, [])
       }), timeout)
 
-    it.scoped("stays quick with five thousand nodes, and has in the document only those that are looked at", () =>
-      Effect.gen(function*() {
-        const running = yield* Running.start()
-        const { page } = yield* (yield* Browser).open(urlOf(running))
-        yield* Effect.forEach(
-          Array.from({ length: 5000 }, (_, index) => index),
-          (index) =>
-            running.registry.register({ id: `id-${index}`, hostname: `node-${index}`, agentAddress: "10.0.0.1:50052" }),
-          { discard: true }
-        )
-        yield* sees(page, "#count-all", "5,000")
-        yield* sees(page, ".node .hostname", "node-0")
-        const elements = yield* on(page, (page) => page.evaluate("document.querySelectorAll('*').length"))
-        assert.isBelow(Number(elements), 3000)
+    it.scoped(
+      "stays quick with five thousand nodes, and has in the document only those that are looked at",
+      () =>
+        Effect.gen(function*() {
+          const running = yield* Running.start()
+          const { page } = yield* (yield* Browser).open(urlOf(running))
+          yield* Effect.forEach(
+            Array.from({ length: 5000 }, (_, index) => index),
+            (index) =>
+              running.registry.register({
+                id: `id-${index}`,
+                hostname: `node-${index}`,
+                agentAddress: "10.0.0.1:50052"
+              }),
+            { discard: true }
+          )
+          yield* sees(page, "#count-all", "5,000")
+          yield* sees(page, ".node .hostname", "node-0")
+          const elements = yield* on(page, (page) => page.evaluate("document.querySelectorAll('*').length"))
+          assert.isBelow(Number(elements), 3000)
 
-        yield* on(page, (page) => page.evaluate("scrollTo(0, document.documentElement.scrollHeight)"))
-        yield* sees(page, ".node .hostname", "node-4999")
-        yield* on(page, (page) => page.locator("#filter").fill("NODE-123"))
-        // node-123 and node-1230 to node-1239.
-        yield* becomes(page, "document.querySelectorAll('.node').length === 11")
-        yield* on(page, (page) => page.locator("#filter").fill("nothing like it"))
-        yield* sees(page, "#nothing:visible")
-        yield* on(page, (page) => page.locator("#show-all").click())
-        yield* sees(page, ".node .hostname", "node-1")
-        yield* running.heartbeat("id-0")
-        yield* on(page, (page) => page.evaluate("scrollTo(0, 0)"))
-        yield* sees(page, ".node .hostname", "node-0")
-        const names = yield* on(page, (page) => page.locator(".node .hostname").allInnerTexts())
-        assert.deepStrictEqual(names.slice(0, 12), Array.from({ length: 12 }, (_, index) => `node-${index}`))
-      }), timeout)
+          yield* on(page, (page) => page.evaluate("scrollTo(0, document.documentElement.scrollHeight)"))
+          yield* sees(page, ".node .hostname", "node-4999")
+          yield* on(page, (page) => page.locator("#filter").fill("NODE-123"))
+          // node-123 and node-1230 to node-1239.
+          yield* becomes(page, "document.querySelectorAll('.node').length === 11")
+          yield* on(page, (page) => page.locator("#filter").fill("nothing like it"))
+          yield* sees(page, "#nothing:visible")
+          yield* on(page, (page) => page.locator("#show-all").click())
+          yield* sees(page, ".node .hostname", "node-1")
+          yield* running.heartbeat("id-0")
+          yield* on(page, (page) => page.evaluate("scrollTo(0, 0)"))
+          yield* sees(page, ".node .hostname", "node-0")
+          const names = yield* on(page, (page) => page.locator(".node .hostname").allInnerTexts())
+          assert.deepStrictEqual(names.slice(0, 12), Array.from({ length: 12 }, (_, index) => `node-${index}`))
+        }),
+      timeout
+    )
 
     it.scoped("shows the live or the stale alone when asked to", () =>
       Effect.gen(function*() {
@@ -225,28 +239,35 @@ describe.skipIf(missing)("the page", () => {
           assert.strictEqual(yield* on(page, (page) => page.locator(".node .hostname").innerText()), "host-of-silent")
           yield* on(page, (page) => page.locator("[data-show=live]").click())
           yield* sees(page, ".node .hostname", "host-of-beating")
-          assert.strictEqual(yield* on(page, (page) => page.locator("[data-show=live]").getAttribute("aria-pressed")), "true")
+          assert.strictEqual(
+            yield* on(page, (page) => page.locator("[data-show=live]").getAttribute("aria-pressed")),
+            "true"
+          )
         }))
       }), timeout)
 
-    it.scoped("says when the orchestrator is gone, and finds it again by itself, with other nodes", () =>
-      Effect.gen(function*() {
-        const scope = yield* Scope.make()
-        const first = yield* Scope.extend(Running.start(), scope)
-        yield* first.register(Nodes.node("before"))
-        const { page } = yield* (yield* Browser).open(urlOf(first))
-        yield* sees(page, ".node .hostname", "host-of-before")
-        yield* Scope.close(scope, Exit.void)
-        yield* sees(page, "#banner:visible", "connection to the orchestrator is lost")
-        yield* sees(page, "#link-word", "connection lost")
-        assert.strictEqual(yield* on(page, (page) => page.locator(".node").count()), 1)
+    it.scoped(
+      "says when the orchestrator is gone, and finds it again by itself, with other nodes",
+      () =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          const first = yield* Scope.extend(Running.start(), scope)
+          yield* first.register(Nodes.node("before"))
+          const { page } = yield* (yield* Browser).open(urlOf(first))
+          yield* sees(page, ".node .hostname", "host-of-before")
+          yield* Scope.close(scope, Exit.void)
+          yield* sees(page, "#banner:visible", "connection to the orchestrator is lost")
+          yield* sees(page, "#link-word", "connection lost")
+          assert.strictEqual(yield* on(page, (page) => page.locator(".node").count()), 1)
 
-        const second = yield* Running.start({ port: first.port, httpPort: first.httpPort })
-        yield* second.register(Nodes.node("after"))
-        yield* sees(page, ".node .hostname", "host-of-after")
-        yield* becomes(page, "document.querySelectorAll('.node').length === 1")
-        yield* becomes(page, "document.getElementById('banner').hidden")
-      }), timeout)
+          const second = yield* Running.start({ port: first.port, httpPort: first.httpPort })
+          yield* second.register(Nodes.node("after"))
+          yield* sees(page, ".node .hostname", "host-of-after")
+          yield* becomes(page, "document.querySelectorAll('.node').length === 1")
+          yield* becomes(page, "document.getElementById('banner').hidden")
+        }),
+      timeout
+    )
 
     it.scoped("is readable in light and dark, and fits a phone", () =>
       Effect.gen(function*() {
@@ -264,7 +285,11 @@ describe.skipIf(missing)("the page", () => {
               page.evaluate<{ readonly ratio: number; readonly where: string }>(leastContrast))
             assert.isAtLeast(least.ratio, 4.5, `${colorScheme}: ${least.where}`)
           }
-          assert.deepStrictEqual(yield* on(page, (page) => page.evaluate(tooWide)), [])
+          assert.deepStrictEqual(
+            yield* on(page, (page) =>
+              page.evaluate(tooWide)),
+            []
+          )
         }))
       }), timeout)
 

@@ -31,8 +31,10 @@ export const get = (port: number, path: string, options: http.RequestOptions = {
       response.setEncoding("utf8")
       let body = ""
       response.on("data", (part: string) => body += part)
-      response.on("end", () =>
-        resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, body })))
+      response.on(
+        "end",
+        () => resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, body }))
+      )
       response.on("error", (error) => resume(Effect.die(error)))
     })
     request.on("error", (error) => resume(Effect.die(error)))

@@ -31,20 +31,22 @@ export const tcp = (onConnection: (socket: net.Socket) => void): Effect.Effect<s
 export const h2 = (onStream: (stream: http2.ServerHttp2Stream) => void): Effect.Effect<string, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.async<{ readonly server: http2.Http2Server; readonly sessions: Set<http2.ServerHttp2Session> }>((resume) => {
-        const sessions = new Set<http2.ServerHttp2Session>()
-        const server = http2.createServer()
-        server.on("session", (session) => {
-          sessions.add(session)
-          session.on("error", () => {})
-          session.on("close", () => sessions.delete(session))
-        })
-        server.on("stream", (stream) => {
-          stream.on("error", () => {})
-          onStream(stream)
-        })
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, sessions })))
-      }),
+      Effect.async<{ readonly server: http2.Http2Server; readonly sessions: Set<http2.ServerHttp2Session> }>(
+        (resume) => {
+          const sessions = new Set<http2.ServerHttp2Session>()
+          const server = http2.createServer()
+          server.on("session", (session) => {
+            sessions.add(session)
+            session.on("error", () => {})
+            session.on("close", () => sessions.delete(session))
+          })
+          server.on("stream", (stream) => {
+            stream.on("error", () => {})
+            onStream(stream)
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, sessions })))
+        }
+      ),
       ({ server, sessions }) =>
         Effect.async<void>((resume) => {
           for (const session of sessions) session.destroy()

@@ -239,7 +239,8 @@ describe("a bidirectional call", () => {
   it.scopedLive("fails with the handler's status", () =>
     Effect.gen(function*() {
       const client = yield* start({
-        Talk: (requests) => Stream.concat(Stream.take(requests, 1), Stream.fail(GrpcError.fail(GrpcError.Status.OUT_OF_RANGE, "no")))
+        Talk: (requests) =>
+          Stream.concat(Stream.take(requests, 1), Stream.fail(GrpcError.fail(GrpcError.Status.OUT_OF_RANGE, "no")))
       })
       const error = yield* Effect.flip(Stream.runDrain(talk(client, Stream.concat(upTo(1), Stream.never))))
       assert.strictEqual(error.code, GrpcError.Status.OUT_OF_RANGE)
@@ -250,8 +251,12 @@ describe("a bidirectional call", () => {
       const served = yield* Deferred.make<void>()
       const first = yield* Deferred.make<void>()
       const { over, stream } = yield* watched(Stream.concat(upTo(1), Stream.never))
-      const client = yield* start({ Talk: (requests) => Stream.ensuring(requests, Deferred.succeed(served, undefined)) })
-      const fiber = yield* Effect.fork(Stream.runForEach(talk(client, stream), () => Deferred.succeed(first, undefined)))
+      const client = yield* start({
+        Talk: (requests) => Stream.ensuring(requests, Deferred.succeed(served, undefined))
+      })
+      const fiber = yield* Effect.fork(
+        Stream.runForEach(talk(client, stream), () => Deferred.succeed(first, undefined))
+      )
       yield* Deferred.await(first)
       yield* Fiber.interrupt(fiber)
       yield* over

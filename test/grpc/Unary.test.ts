@@ -52,7 +52,9 @@ describe("a unary call", () => {
 
   it.scopedLive("fails with the handler's status, and says which method and peer that was", () =>
     Effect.gen(function*() {
-      const client = yield* start({ Say: () => Effect.fail(GrpcError.fail(GrpcError.Status.NOT_FOUND, "no such thing")) })
+      const client = yield* start({
+        Say: () => Effect.fail(GrpcError.fail(GrpcError.Status.NOT_FOUND, "no such thing"))
+      })
       const error = yield* Effect.flip(say(client))
       assert.strictEqual(error.code, GrpcError.Status.NOT_FOUND)
       assert.isFalse(error.retryable)
@@ -127,7 +129,9 @@ describe("a unary call", () => {
 
   it.scopedLive("cuts off a status message that no peer would take", () =>
     Effect.gen(function*() {
-      const client = yield* start({ Say: () => Effect.fail(GrpcError.fail(GrpcError.Status.ABORTED, "x".repeat(100_000))) })
+      const client = yield* start({
+        Say: () => Effect.fail(GrpcError.fail(GrpcError.Status.ABORTED, "x".repeat(100_000)))
+      })
       const error = yield* Effect.flip(say(client))
       assert.strictEqual(error.code, GrpcError.Status.ABORTED)
       assert.strictEqual(error.details.length, 2001)
@@ -246,7 +250,9 @@ describe("a unary call to a bad peer", () => {
       const client = yield* GrpcClient.make({ address })
       assert.strictEqual((yield* Effect.flip(say(client))).code, GrpcError.Status.UNAVAILABLE)
       yield* serve({ Say: Effect.succeed }, { port: Number(address.split(":")[1]) })
-      const answer = yield* Effect.retry(say(client, 5), { while: ({ retryable }) => Effect.delay(Effect.succeed(retryable), "50 millis") })
+      const answer = yield* Effect.retry(say(client, 5), {
+        while: ({ retryable }) => Effect.delay(Effect.succeed(retryable), "50 millis")
+      })
       assert.strictEqual(answer.number, 5)
     }))
 })

@@ -49,7 +49,12 @@ const memoryCell = (capabilities: CapabilitiesJson): Element => {
     return cell("memory", "Memory", data(described(capabilities.memory) ?? "unknown"))
   }
   const used = memory.total_bytes - memory.available_bytes
-  return cell("memory", "Memory", h("span", {}, Format.bytesOf(used, memory.total_bytes)), bar(used / memory.total_bytes))
+  return cell(
+    "memory",
+    "Memory",
+    h("span", {}, Format.bytesOf(used, memory.total_bytes)),
+    bar(used / memory.total_bytes)
+  )
 }
 
 const gpuMemory = (gpu: Gpu) => ({
@@ -68,7 +73,12 @@ const gpuCell = (capabilities: CapabilitiesJson): Element => {
     const used = described(capabilities.gpu_vram_used)
     return type === undefined || type === "No GPU detected"
       ? cell("gpu none", "GPU", "none")
-      : cell("gpu", "GPU", data(type), total === undefined ? undefined : small(used === undefined ? total : `${used} of ${total}`))
+      : cell(
+        "gpu",
+        "GPU",
+        data(type),
+        total === undefined ? undefined : small(used === undefined ? total : `${used} of ${total}`)
+      )
   }
   const models = new Map<string, number>()
   for (const { model } of gpus) models.set(model, (models.get(model) ?? 0) + 1)
@@ -85,7 +95,9 @@ const gpuCell = (capabilities: CapabilitiesJson): Element => {
       : used === undefined
       ? small(Format.bytes(total))
       : bar(used / total),
-    ill === 0 ? undefined : h("span", { class: "badge error" }, Format.count(ill, "GPU is", "GPUs are") + " not healthy")
+    ill === 0
+      ? undefined
+      : h("span", { class: "badge error" }, Format.count(ill, "GPU is", "GPUs are") + " not healthy")
   )
 }
 
@@ -94,7 +106,13 @@ const worst = (findings: ReadonlyArray<Finding>): string =>
 
 /** The engine's states, by how good they are. */
 const engineTone = (state: string): string =>
-  state === "ready" ? "good" : state === "failed" || state === "unhealthy" ? "error" : state === "stopped" ? "idle" : "warning"
+  state === "ready"
+    ? "good"
+    : state === "failed" || state === "unhealthy"
+    ? "error"
+    : state === "stopped"
+    ? "idle"
+    : "warning"
 
 /** The line that every node has. */
 export const summary = (node: NodeJson, nowUnix: number): ReadonlyArray<Child> => {
@@ -115,7 +133,11 @@ export const summary = (node: NodeJson, nowUnix: number): ReadonlyArray<Child> =
         ),
         capabilities === undefined || capabilities.findings.length === 0
           ? undefined
-          : h("span", { class: `badge ${worst(capabilities.findings)}` }, Format.count(capabilities.findings.length, "finding"))
+          : h(
+            "span",
+            { class: `badge ${worst(capabilities.findings)}` },
+            Format.count(capabilities.findings.length, "finding")
+          )
       )
     ),
     ...(capabilities === undefined
@@ -162,12 +184,19 @@ const usage = (name: string, used: number, total: number): Fact | undefined =>
     : [name, h("span", { class: "usage" }, h("span", {}, Format.bytesOf(used, total)), bar(used / total))]
 
 const copyable = (text: string): Element =>
-  h("span", { class: "copyable" }, h("code", {}, data(text)), h("button", { type: "button", class: "copy icon", "data-copy": text, "aria-label": "Copy" }))
+  h(
+    "span",
+    { class: "copyable" },
+    h("code", {}, data(text)),
+    h("button", { type: "button", class: "copy icon", "data-copy": text, "aria-label": "Copy" })
+  )
 
 const machine = (capabilities: CapabilitiesJson): Element | undefined => {
   const { cpu_info: cpu, memory_info: memory } = capabilities
   return facts("Machine", [
-    cpu === undefined ? fact("CPU", described(capabilities.cpu)) : fact("CPU", cpu.model === "" ? cpu.vendor : cpu.model),
+    cpu === undefined
+      ? fact("CPU", described(capabilities.cpu))
+      : fact("CPU", cpu.model === "" ? cpu.vendor : cpu.model),
     cpu === undefined ? undefined : fact(
       "Cores",
       figure(cpu.physical_cores, (cores) => Format.count(cores, "core")),
@@ -231,7 +260,10 @@ const agent = (node: NodeJson): Element | undefined => {
     fact("Registered", Format.moment(node.registered_unix)),
     labels.length === 0
       ? undefined
-      : ["Labels", ...labels.map(([key, value]) => h("span", { class: "badge" }, data(value === "" ? key : `${key}=${value}`)))]
+      : [
+        "Labels",
+        ...labels.map(([key, value]) => h("span", { class: "badge" }, data(value === "" ? key : `${key}=${value}`)))
+      ]
   ])
 }
 
@@ -248,11 +280,13 @@ const gpuLine = (gpu: Gpu, position: number): Element => {
       "span",
       { class: "model" },
       data(gpu.model === "" ? gpu.vendor : gpu.model),
-      small(data(known([
-        figure(gpu.mig_instances.length || undefined, (count) => Format.count(count, "MIG slice")),
-        gpu.driver_version === undefined ? undefined : `driver ${gpu.driver_version}`,
-        gpu.unified_memory ? "unified memory" : undefined
-      ]).join(" · ")))
+      small(data(
+        known([
+          figure(gpu.mig_instances.length || undefined, (count) => Format.count(count, "MIG slice")),
+          gpu.driver_version === undefined ? undefined : `driver ${gpu.driver_version}`,
+          gpu.unified_memory ? "unified memory" : undefined
+        ]).join(" · ")
+      ))
     ),
     h(
       "span",
@@ -294,21 +328,27 @@ const engineLine = (engine: Engine): Element =>
     h(
       "span",
       { class: "small" },
-      data(known([
-        engine.detail,
-        figure(engine.progress, (progress) => `${Math.round(progress * 100)} %`),
-        engine.restarts === 0 ? undefined : Format.count(engine.restarts, "restart"),
-        engine.image
-      ]).join(" · "))
+      data(
+        known([
+          engine.detail,
+          figure(engine.progress, (progress) => `${Math.round(progress * 100)} %`),
+          engine.restarts === 0 ? undefined : Format.count(engine.restarts, "restart"),
+          engine.image
+        ]).join(" · ")
+      )
     ),
-    engine.progress === undefined ? undefined : h("span", { class: "bar", part: engine.progress, "aria-hidden": "true" }, h("span", {}))
+    engine.progress === undefined
+      ? undefined
+      : h("span", { class: "bar", part: engine.progress, "aria-hidden": "true" }, h("span", {}))
   )
 
 const findingLine = (finding: Finding): Element =>
   h(
     "li",
     { class: "finding" },
-    h("span", { class: `badge ${finding.severity === "error" || finding.severity === "warning" ? finding.severity : "info"}` }, data(finding.severity)),
+    h("span", {
+      class: `badge ${finding.severity === "error" || finding.severity === "warning" ? finding.severity : "info"}`
+    }, data(finding.severity)),
     h(
       "span",
       { class: "message" },
@@ -317,7 +357,11 @@ const findingLine = (finding: Finding): Element =>
     )
   )
 
-const listOf = <A>(title: string, items: ReadonlyArray<A>, line: (item: A, position: number) => Element): Element | undefined =>
+const listOf = <A>(
+  title: string,
+  items: ReadonlyArray<A>,
+  line: (item: A, position: number) => Element
+): Element | undefined =>
   items.length === 0 ? undefined : h("section", { class: "lines" }, h("h3", {}, title), h("ul", {}, ...items.map(line)))
 
 /** Everything that is known of a node. */
