@@ -8,7 +8,8 @@ const barrels = ["effect", "@effect/platform", "@effect/platform-node", "@effect
 }))
 
 const noExtraneousRunners = {
-  selector: "MemberExpression[object.name='Effect'][property.name=/^(runPromise|runPromiseExit|runFork|runSync|runSyncExit|runCallback)$/]",
+  selector:
+    "MemberExpression[object.name='Effect'][property.name=/^(runPromise|runPromiseExit|runFork|runSync|runSyncExit|runCallback)$/]",
   message: "Effects are run by src/bin.ts alone; from callbacks use a FiberSet's runtime or the Runtime at hand"
 }
 
@@ -48,7 +49,11 @@ export default tseslint.config(
       "@typescript-eslint/no-empty-object-type": "off",
       // A tag's service may be described in a namespace of its name.
       "@typescript-eslint/no-namespace": "off",
-      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_", ignoreRestSiblings: true }],
+      "@typescript-eslint/no-unused-vars": ["error", {
+        argsIgnorePattern: "^_",
+        varsIgnorePattern: "^_",
+        ignoreRestSiblings: true
+      }],
       // Generators without yield are Effects that have nothing to wait for.
       "require-yield": "off",
       // Text from elsewhere is checked for control characters on purpose.
@@ -61,5 +66,5 @@ export default tseslint.config(
     files: ["src/**/*.ts"],
     ignores: ["src/bin.ts"],
     rules: { "no-restricted-syntax": ["error", noExtraneousRunners] }
-  },
+  }
 )

@@ -171,6 +171,9 @@ try {
     else console.error("memory and processor time are read from /proc, which this system does not have")
   }
   await stop(orchestrator)
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
 } finally {
   for (const child of children) child.kill("SIGKILL")
   fs.rmSync(folder, { recursive: true, force: true })

@@ -9,7 +9,9 @@ const program = Effect.gen(function*() {
   const orchestrator = yield* Orchestrator
   const nodes = yield* orchestrator.listNodes
   for (const node of nodes) {
-    yield* Console.log(`${node.hostname} (${node.id}): ${node.strings.cpu}, ${node.strings.memory}, ${node.strings.gpuType}`)
+    yield* Console.log(
+      `${node.hostname} (${node.id}): ${node.strings.cpu}, ${node.strings.memory}, ${node.strings.gpuType}`
+    )
   }
   yield* Console.log(`${nodes.length} nodes at ${orchestrator.address}`)
 }).pipe(

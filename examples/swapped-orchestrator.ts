@@ -1,5 +1,12 @@
 /** Runs an agent on an orchestrator of our own making: here one that writes down what it is told. */
-import { Agent, AgentConfig, AgentStatus, LocalCapabilities, Orchestrator, OrchestratorUnimplemented } from "@orchion/node-agent"
+import {
+  Agent,
+  AgentConfig,
+  AgentStatus,
+  LocalCapabilities,
+  Orchestrator,
+  OrchestratorUnimplemented
+} from "@orchion/node-agent"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

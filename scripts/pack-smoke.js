@@ -86,7 +86,12 @@ try {
   child = spawn(
     command,
     ["dev", "--port", "0", "--http-port", "0", "--agent-port", "0", "--state-dir", state, "--log-format", "json"],
-    { cwd: place, env: { ...env, HOME: temporary, TMPDIR: temporary }, detached: true, stdio: ["ignore", "pipe", "pipe"] }
+    {
+      cwd: place,
+      env: { ...env, HOME: temporary, TMPDIR: temporary },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"]
+    }
   )
   const ended = once(child, "exit")
   child.stdout.on("data", (chunk) => output += chunk)
@@ -122,7 +127,9 @@ try {
 
   const nodeVersion = execFileSync(node, ["--version"], { encoding: "utf8" }).trim()
   console.log(
-    `ok: ${path.basename(tarball)} on Node ${nodeVersion}: ${registered.id} registered after ${took} ms, stopped after ${stopped} ms`
+    `ok: ${
+      path.basename(tarball)
+    } on Node ${nodeVersion}: ${registered.id} registered after ${took} ms, stopped after ${stopped} ms`
   )
 } catch (error) {
   console.error(`FAILED: the packed package: ${error.message}`)

@@ -12,8 +12,10 @@ import * as HostPort from "../config/HostPort.js"
  */
 const localAddressTowards = ({ host, port }: HostPort.HostPort): Effect.Effect<string, unknown> =>
   Effect.async<dns.LookupAddress, unknown>((resume) =>
-    dns.lookup(host, (error, address, family) =>
-      resume(error === null ? Effect.succeed({ address, family }) : Effect.fail(error)))
+    dns.lookup(
+      host,
+      (error, address, family) => resume(error === null ? Effect.succeed({ address, family }) : Effect.fail(error))
+    )
   ).pipe(
     Effect.flatMap(({ address, family }) =>
       Effect.async<string, unknown>((resume) => {

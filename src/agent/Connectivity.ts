@@ -27,7 +27,9 @@ const capitalized = (sentence: string) => sentence.charAt(0).toUpperCase() + sen
 
 const elapsed = (from: number, to: number) => {
   const millis = Math.max(0, to - from)
-  return GoDuration.format(Duration.millis(millis < 10_000 ? Math.round(millis / 100) * 100 : Math.round(millis / 1000) * 1000))
+  return GoDuration.format(
+    Duration.millis(millis < 10_000 ? Math.round(millis / 100) * 100 : Math.round(millis / 1000) * 1000)
+  )
 }
 
 export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity")<
@@ -102,11 +104,15 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
               return
             case "Disconnected":
               return yield* Effect.logInfo(
-                `The orchestrator at ${address} is back after ${elapsed(connection.since, now)} (${connection.attempts} failed tries)`
+                `The orchestrator at ${address} is back after ${
+                  elapsed(connection.since, now)
+                } (${connection.attempts} failed tries)`
               )
             case "Connecting":
               return yield* Effect.logInfo(
-                `Registered with the orchestrator at ${address} ${detail}, after ${elapsed(connection.since, now)} (${connection.attempts} failed tries)`
+                `Registered with the orchestrator at ${address} ${detail}, after ${
+                  elapsed(connection.since, now)
+                } (${connection.attempts} failed tries)`
               )
             case "Starting":
               return yield* Effect.logInfo(`Registered with the orchestrator at ${address} ${detail}`)

@@ -66,7 +66,9 @@ export const run = (interval: Duration.Duration) =>
       const late = (yield* Clock.currentTimeMillis) - (yield* Ref.get(lastEnd)) - Duration.toMillis(interval)
       if (late < sleepThresholdMillis) return false
       yield* Effect.logInfo(
-        `This machine slept, or its clock was set, by ${GoDuration.format(Duration.seconds(Math.round(late / 1000)))}: registering again`
+        `This machine slept, or its clock was set, by ${
+          GoDuration.format(Duration.seconds(Math.round(late / 1000)))
+        }: registering again`
       )
       // What the other side made of the silence is unknown, and so is what changed here meanwhile.
       yield* orchestrator.reconnect

@@ -18,31 +18,33 @@ export class NodeIdentity extends Context.Tag("@orchion/node-agent/NodeIdentity"
   NodeIdentity,
   { readonly nodeId: string }
 >() {
-  static readonly layer: Layer.Layer<NodeIdentity, InvalidSetting | StateFileError, AgentConfig | StateDirectory> = Layer
-    .effect(
-      NodeIdentity,
-      Effect.gen(function*() {
-        const config = yield* AgentConfig
-        const state = yield* StateDirectory
-        if (Option.isSome(config.nodeId)) return { nodeId: config.nodeId.value }
+  static readonly layer: Layer.Layer<NodeIdentity, InvalidSetting | StateFileError, AgentConfig | StateDirectory> =
+    Layer
+      .effect(
+        NodeIdentity,
+        Effect.gen(function*() {
+          const config = yield* AgentConfig
+          const state = yield* StateDirectory
+          if (Option.isSome(config.nodeId)) return { nodeId: config.nodeId.value }
 
-        const kept = yield* state.read(fileName)
-        if (kept === undefined) {
-          const nodeId = randomUUID()
-          yield* state.write(fileName, `${nodeId}\n`)
-          return { nodeId }
-        }
-        // A node that silently became another one would leave a ghost behind in the cluster.
-        const nodeId = Format.identifier("id").parse(kept.replace(/\r?\n$/, ""))
-        // What is not UTF-8 is read as replacement characters.
-        if (Either.isLeft(nodeId) || nodeId.right.includes("\uFFFD")) {
-          return yield* new StateFileError({
-            file: path.join(state.path, fileName),
-            problem: "does not hold a node id",
-            remedy: "put this node's id back into it (the orchestrator lists it), or remove the file to join as a new node"
-          })
-        }
-        return { nodeId: nodeId.right }
-      })
-    )
+          const kept = yield* state.read(fileName)
+          if (kept === undefined) {
+            const nodeId = randomUUID()
+            yield* state.write(fileName, `${nodeId}\n`)
+            return { nodeId }
+          }
+          // A node that silently became another one would leave a ghost behind in the cluster.
+          const nodeId = Format.identifier("id").parse(kept.replace(/\r?\n$/, ""))
+          // What is not UTF-8 is read as replacement characters.
+          if (Either.isLeft(nodeId) || nodeId.right.includes("\uFFFD")) {
+            return yield* new StateFileError({
+              file: path.join(state.path, fileName),
+              problem: "does not hold a node id",
+              remedy:
+                "put this node's id back into it (the orchestrator lists it), or remove the file to join as a new node"
+            })
+          }
+          return { nodeId: nodeId.right }
+        })
+      )
 }

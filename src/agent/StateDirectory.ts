@@ -90,10 +90,13 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
 
       yield* attempt(() => makeDirectory(directory))
       yield* Effect.acquireRelease(
-        Effect.catchTag(LockFile.acquire(path.join(directory, "agent.lock")), "LockFailed", ({ cause }) =>
-          Effect.fail(unusable(cause))).pipe(
-            Effect.catchTag("Locked", ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })))
-          ),
+        Effect.catchTag(
+          LockFile.acquire(path.join(directory, "agent.lock")),
+          "LockFailed",
+          ({ cause }) => Effect.fail(unusable(cause))
+        ).pipe(
+          Effect.catchTag("Locked", ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })))
+        ),
         (lock) => lock.release
       )
 

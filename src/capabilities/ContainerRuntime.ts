@@ -58,8 +58,8 @@ export const parseRuntime = (version: string, info: string, cdiFiles: string): R
   return {
     kind: podman ? "podman" : "docker",
     ...(number === undefined ? {} : { version: number }),
-    nvidiaReady: runtimes.some((name) => /^nvidia/.test(name)) || described ||
-      (reads && cdiFiles.includes("nvidia.com/gpu")),
+    nvidiaReady: runtimes.some((name) => /^nvidia/.test(name)) || described
+      || (reads && cdiFiles.includes("nvidia.com/gpu")),
     ...(dataDirectory === undefined || !path.isAbsolute(dataDirectory) ? {} : { dataDirectory })
   }
 }

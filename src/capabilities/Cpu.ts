@@ -15,7 +15,12 @@ export interface CpuFacts {
 }
 
 /** Go's names for Node's. */
-const architectures: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386", mipsel: "mipsle", ppc64: "ppc64le" }
+const architectures: Readonly<Record<string, string>> = {
+  x64: "amd64",
+  ia32: "386",
+  mipsel: "mipsle",
+  ppc64: "ppc64le"
+}
 
 /** Go's name for what `process.arch` says. */
 export const architectureOf = (nodeArch: string): string => architectures[nodeArch] ?? nodeArch
@@ -133,13 +138,13 @@ export const parseCpuinfo = (text: string): CpuListing => {
   }
   const flags = (first.get("flags") ?? first.get("Features") ?? "").split(/\s+/)
   const armNames = [...parts].map((part) => armParts[part]).filter((name) => name !== undefined)
-  const model = printable(first.get("model name")) ??
-    (armNames.length > 0 ? armNames.join(" + ") : printable(first.get("cpu") ?? first.get("uarch")))
+  const model = printable(first.get("model name"))
+    ?? (armNames.length > 0 ? armNames.join(" + ") : printable(first.get("cpu") ?? first.get("uarch")))
   const ghz = /@\s*(\d{1,2}(?:\.\d{1,4})?)\s*GHz/i.exec(model ?? "")?.[1]
   return known({
     model,
-    vendor: printable(first.get("vendor_id") ?? first.get("vendor")) ??
-      armImplementers[first.get("CPU implementer") ?? ""],
+    vendor: printable(first.get("vendor_id") ?? first.get("vendor"))
+      ?? armImplementers[first.get("CPU implementer") ?? ""],
     sockets: sockets.size > 0 ? sockets.size : undefined,
     physicalCores: cores.size > 0 && cores.size <= logicalCores ? cores.size : undefined,
     logicalCores: logicalCores > 0 ? logicalCores : undefined,
@@ -167,8 +172,8 @@ const topology = (files: KernelFiles, online: ReadonlyArray<number>) => {
     const siblings = files.line(`${folder}/core_cpus_list`) ?? files.line(`${folder}/thread_siblings_list`)
     if (siblings === undefined) return {}
     cores.add(siblings)
-    const socket = positiveInteger(files.line(`${folder}/physical_package_id`)) ??
-      (files.line(`${folder}/physical_package_id`) === "0" ? 0 : undefined)
+    const socket = positiveInteger(files.line(`${folder}/physical_package_id`))
+      ?? (files.line(`${folder}/physical_package_id`) === "0" ? 0 : undefined)
     // Arm firmware that does not know says -1.
     if (socket !== undefined) sockets.add(String(socket))
   }
@@ -199,8 +204,8 @@ export const readLinuxCpu = (files: KernelFiles): CpuListing => {
     ...measured,
     ...known({
       logicalCores: online.length > 0 ? online.length : listing.logicalCores,
-      baseMhz: megahertz(files.line(`${cpus}/cpu0/cpufreq/base_frequency`)) ?? within(nominal, 1, 20_000) ??
-        listing.baseMhz,
+      baseMhz: megahertz(files.line(`${cpus}/cpu0/cpufreq/base_frequency`)) ?? within(nominal, 1, 20_000)
+        ?? listing.baseMhz,
       maxMhz: maxMhz(files)
     })
   }

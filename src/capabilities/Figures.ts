@@ -3,9 +3,12 @@
 /** Without the properties that are `undefined`: for building values whose optional fields must be absent when unknown. */
 export const known = <A extends object>(
   fields: A
-): { [K in keyof A as undefined extends A[K] ? never : K]: A[K] } & {
-  [K in keyof A as undefined extends A[K] ? K : never]?: Exclude<A[K], undefined>
-} => {
+):
+  & { [K in keyof A as undefined extends A[K] ? never : K]: A[K] }
+  & {
+    [K in keyof A as undefined extends A[K] ? K : never]?: Exclude<A[K], undefined>
+  } =>
+{
   const result: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(fields)) if (value !== undefined) result[key] = value
   // `Object.entries` forgets the names: the type above says what the loop does.
@@ -50,7 +53,6 @@ export const bytes = (value: number | undefined): number | undefined => {
 
 /** Text as it may be shown: printable, on one line, at most `length` characters; `undefined` when nothing is left. */
 export const printable = (text: string | undefined, length = 256): string | undefined => {
-  // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
   const clean = text?.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim().slice(0, length).trim()
   return clean === undefined || clean === "" ? undefined : clean
 }

@@ -14,7 +14,17 @@ import { finding } from "./Findings.js"
 const maxBytes = 4 * 1024 * 1024
 
 /** What it means when a file is not there, or has nothing to say: that is no fact, and nothing is wrong. */
-const absences = new Set(["ENOENT", "ENOTDIR", "ENODEV", "ENXIO", "EINVAL", "EOPNOTSUPP", "ENOTSUP", "ENODATA", "EISDIR"])
+const absences = new Set([
+  "ENOENT",
+  "ENOTDIR",
+  "ENODEV",
+  "ENXIO",
+  "EINVAL",
+  "EOPNOTSUPP",
+  "ENOTSUP",
+  "ENODATA",
+  "EISDIR"
+])
 
 const codeOf = (cause: unknown): string =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "EUNKNOWN"
@@ -121,7 +131,9 @@ export interface DeviceFiles {
   readonly exists: (path: string) => Effect.Effect<boolean>
   readonly link: (path: string) => Effect.Effect<string | undefined>
   /** Size of a file system in bytes, and what is free to an unprivileged user. */
-  readonly space: (path: string) => Effect.Effect<{ readonly totalBytes: number; readonly freeBytes: number } | undefined>
+  readonly space: (
+    path: string
+  ) => Effect.Effect<{ readonly totalBytes: number; readonly freeBytes: number } | undefined>
   /** What could not be read since it was asked last. */
   readonly takeFindings: Effect.Effect<ReadonlyArray<Finding>>
   /** The path that a read of ours hangs on. */

@@ -24,7 +24,8 @@ export const findingCodes = {
   "nvidia.tool-missing": "NVIDIA's driver holds a GPU, but nvidia-smi is not installed.",
   "nvidia.passed-through": "An NVIDIA GPU is set aside for virtual machines.",
   "nvidia.not-in-container": "The machine has NVIDIA GPUs that were not given to this container.",
-  "nvidia.access-lost": "NVIDIA's devices cannot be opened any more, as happens to containers whose device rules were reset.",
+  "nvidia.access-lost":
+    "NVIDIA's devices cannot be opened any more, as happens to containers whose device rules were reset.",
   "nvidia.nvml-missing": "NVIDIA's management library is not installed.",
   "nvidia.nvml-too-old": "NVIDIA's management library lacks a function that nvidia-smi wants.",
   "nvidia.permission": "nvidia-smi may not open NVIDIA's devices.",

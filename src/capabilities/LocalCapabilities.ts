@@ -208,7 +208,8 @@ export const make = (
       subject: "container runtime",
       initial: undefined,
       files: runtimeFiles,
-      detect: () => ContainerRuntime.detect({ files: runtimeFiles, dockerHost: options.dockerHost, env, platform, root }),
+      detect: () =>
+        ContainerRuntime.detect({ files: runtimeFiles, dockerHost: options.dockerHost, env, platform, root }),
       stale: (facts) => facts
     })
     const dockerPlace = () =>
@@ -297,8 +298,8 @@ export const make = (
             severity: "warning",
             subject: "container runtime",
             message: `${kind === "docker" ? "Docker" : "Podman"} cannot hand this machine's NVIDIA GPUs to containers.`,
-            remedy: "Install nvidia-container-toolkit, then run: sudo nvidia-ctk " +
-              (kind === "docker"
+            remedy: "Install nvidia-container-toolkit, then run: sudo nvidia-ctk "
+              + (kind === "docker"
                 ? "runtime configure --runtime=docker && sudo systemctl restart docker"
                 : "cdi generate --output=/etc/cdi/nvidia.yaml")
           })]
@@ -309,7 +310,9 @@ export const make = (
       return { gpuReady: platform !== "darwin" && (nvidiaReady || plain), findings: [] }
     }
 
-    const linuxMemory = (files: KernelFiles): { readonly facts: MemoryFacts; readonly findings: ReadonlyArray<Finding> } => {
+    const linuxMemory = (
+      files: KernelFiles
+    ): { readonly facts: MemoryFacts; readonly findings: ReadonlyArray<Finding> } => {
       const facts = parseMeminfo(files.text("/proc/meminfo") ?? "")
       return {
         facts,
@@ -332,53 +335,75 @@ export const make = (
       const told = platform === "linux" ? linuxMemory(files) : { facts: macMemory.last().facts, findings: [] }
       const totalBytes = told.facts.totalBytes ?? os.totalmem()
       const limit = platform === "linux" ? limits.read(files, { memoryBytes: totalBytes, cores: logicalCores }) : {}
-      const memory = new MemoryInfo(known({
-        ...told.facts,
-        totalBytes,
-        availableBytes: Math.min(totalBytes, told.facts.availableBytes ?? os.freemem()),
-        limitBytes: limit.memoryBytes,
-        limitUsedBytes: limit.memoryUsedBytes
-      }), checked)
+      const memory = new MemoryInfo(
+        known({
+          ...told.facts,
+          totalBytes,
+          availableBytes: Math.min(totalBytes, told.facts.availableBytes ?? os.freemem()),
+          limitBytes: limit.memoryBytes,
+          limitUsedBytes: limit.memoryUsedBytes
+        }),
+        checked
+      )
       const gpus = gpusOf(memory, own)
       const runs = runtime.last().facts
       const ready = runs === undefined ? undefined : readiness(runs, gpus)
-      return new NodeCapabilities(known({
-        cpu: new CpuInfo(known({
-          ...cpu,
-          architecture: architectureOf(process.arch),
-          logicalCores,
-          limitCores: limit.cores
-        }), checked),
-        memory,
-        os: new OsInfo(known({
-          ...staticOs,
-          ...mac.last().facts?.os,
-          hostname: os.hostname(),
-          platform: platformOf(platform),
-          release: os.release(),
-          uptimeSeconds: Math.floor(os.uptime())
-        }), checked),
-        gpus,
-        disks: disks.last().facts,
-        network: network.last().facts,
-        containerRuntime: runs === undefined
-          ? undefined
-          : new ContainerRuntimeInfo(known({ kind: runs.kind, version: runs.version, gpuReady: ready?.gpuReady }), checked),
-        findings: [
-          ...probes.flatMap((one) => one.last().findings),
-          ...(ready?.findings ?? []),
-          ...told.findings,
-          ...staticFindings,
-          ...files.findings()
-        ]
-      }), checked)
+      return new NodeCapabilities(
+        known({
+          cpu: new CpuInfo(
+            known({
+              ...cpu,
+              architecture: architectureOf(process.arch),
+              logicalCores,
+              limitCores: limit.cores
+            }),
+            checked
+          ),
+          memory,
+          os: new OsInfo(
+            known({
+              ...staticOs,
+              ...mac.last().facts?.os,
+              hostname: os.hostname(),
+              platform: platformOf(platform),
+              release: os.release(),
+              uptimeSeconds: Math.floor(os.uptime())
+            }),
+            checked
+          ),
+          gpus,
+          disks: disks.last().facts,
+          network: network.last().facts,
+          containerRuntime: runs === undefined
+            ? undefined
+            : new ContainerRuntimeInfo(
+              known({ kind: runs.kind, version: runs.version, gpuReady: ready?.gpuReady }),
+              checked
+            ),
+          findings: [
+            ...probes.flatMap((one) => one.last().findings),
+            ...(ready?.findings ?? []),
+            ...told.findings,
+            ...staticFindings,
+            ...files.findings()
+          ]
+        }),
+        checked
+      )
     }
 
     const start = Effect.forEach(probes, (one) => one.start, { discard: true })
     const answer = Effect.map(options.ownPids ?? Effect.succeed(new Set<number>()), snapshot)
     const forget = Effect.gen(function*() {
       statics = undefined
-      yield* Effect.all([tools.forget, bus.forget, amdCards.forget, intelCards.forget, amdProbe.forget, intelProbe.forget])
+      yield* Effect.all([
+        tools.forget,
+        bus.forget,
+        amdCards.forget,
+        intelCards.forget,
+        amdProbe.forget,
+        intelProbe.forget
+      ])
       yield* Effect.forEach(probes, (one) => one.forget, { discard: true })
     })
 

@@ -109,7 +109,13 @@ export const parseVmStat = (vmStat: string, swapUsage: string, totalBytes: numbe
 }
 
 /** What a tool printed, whatever its exit code: sysctl fails when it does not know one of many keys. */
-const output = (tools: Tools, name: string, folder: string, args: ReadonlyArray<string>, deadline: Duration.DurationInput) =>
+const output = (
+  tools: Tools,
+  name: string,
+  folder: string,
+  args: ReadonlyArray<string>,
+  deadline: Duration.DurationInput
+) =>
   Effect.gen(function*() {
     const tool = yield* tools.find([name, `${folder}/${name}`])
     if (tool === undefined) return ""
@@ -127,7 +133,11 @@ export const detectStatic = (
     const facts = parseSysctl(yield* output(tools, "sysctl", "/usr/sbin", keys, deadline))
     const distribution = parseSwVers(yield* output(tools, "sw_vers", "/usr/bin", [], deadline))
     const told: MacFacts | undefined = { ...facts, os: { ...facts.os, ...known({ distribution }) } }
-    return { facts: told, findings: [], goodFor: facts.cpu.model === undefined ? "1 minute" as const : "1 day" as const }
+    return {
+      facts: told,
+      findings: [],
+      goodFor: facts.cpu.model === undefined ? "1 minute" as const : "1 day" as const
+    }
   })
 
 /** What changes. */

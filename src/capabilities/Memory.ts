@@ -21,8 +21,8 @@ export const parseMeminfo = (text: string): MemoryFacts => {
   const total = figures.get("MemTotal")
   const free = figures.get("MemFree")
   // Kernels before 3.14 leave the sum to us.
-  const available = figures.get("MemAvailable") ??
-    (free === undefined ? undefined : free + (figures.get("Buffers") ?? 0) + (figures.get("Cached") ?? 0))
+  const available = figures.get("MemAvailable")
+    ?? (free === undefined ? undefined : free + (figures.get("Buffers") ?? 0) + (figures.get("Cached") ?? 0))
   const swapTotal = figures.get("SwapTotal")
   const swapFree = figures.get("SwapFree")
   return known({

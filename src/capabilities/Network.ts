@@ -36,14 +36,15 @@ const localAddress = (host: string, port: number, family: "udp4" | "udp6"): Effe
 const addressTowards = (host: string, port: number): Effect.Effect<string, Error> => {
   const family = isIP(host)
   if (family !== 0) return localAddress(host, port, family === 4 ? "udp4" : "udp6")
-  return Effect.catchAll(localAddress(host, port, "udp4"), (first) =>
-    Effect.mapError(localAddress(host, port, "udp6"), () => first))
+  return Effect.catchAll(
+    localAddress(host, port, "udp4"),
+    (first) => Effect.mapError(localAddress(host, port, "udp6"), () => first)
+  )
 }
 
 const interfaceOf = (address: string): string | undefined =>
-  Object.entries(os.networkInterfaces()).find(([, addresses]) =>
-    addresses?.some((other) => other.address === address)
-  )?.[0]
+  Object.entries(os.networkInterfaces()).find(([, addresses]) => addresses?.some((other) => other.address === address))
+    ?.[0]
 
 /** Megabits per second from the text of an interface's `speed`; wireless and virtual ones have none (-1). */
 export const parseLinkSpeed = (text: string | undefined): number | undefined =>

@@ -27,8 +27,8 @@ export const parseOsRelease = (text: string): string | undefined => {
     const match = /^\s*([A-Z][A-Z0-9_]*)=(.*)$/.exec(line)
     if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2]))
   }
-  return printable(fields.get("PRETTY_NAME")) ??
-    printable([fields.get("NAME"), fields.get("VERSION")].filter((part) => part !== undefined).join(" "))
+  return printable(fields.get("PRETTY_NAME"))
+    ?? printable([fields.get("NAME"), fields.get("VERSION")].filter((part) => part !== undefined).join(" "))
 }
 
 /** The hypervisor by what firmware says of the machine; the first that fits counts. */
@@ -62,15 +62,15 @@ export const containerOfCgroup = (text: string): string | undefined =>
 const container = (files: KernelFiles, env: NodeJS.ProcessEnv): string | undefined => {
   // Kubernetes first: its containers carry the marks of the runtime below too.
   if (
-    (env.KUBERNETES_SERVICE_HOST ?? "") !== "" ||
-    files.exists("/var/run/secrets/kubernetes.io/serviceaccount")
+    (env.KUBERNETES_SERVICE_HOST ?? "") !== ""
+    || files.exists("/var/run/secrets/kubernetes.io/serviceaccount")
   ) return "kubernetes"
   if (files.exists("/run/.containerenv")) return "podman"
   if (files.exists("/.dockerenv")) return "docker"
-  return containerOfCgroup(files.text("/proc/1/cgroup") ?? "") ??
+  return containerOfCgroup(files.text("/proc/1/cgroup") ?? "")
     // What systemd found out when it started.
-    printable(files.line("/run/systemd/container")) ??
-    printable(env.container)
+    ?? printable(files.line("/run/systemd/container"))
+    ?? printable(env.container)
 }
 
 /** The hypervisor, or `none`. */
@@ -98,10 +98,10 @@ export const readLinuxOs = (
   const kernel = files.line("/proc/sys/kernel/osrelease") ?? ""
   return known({
     distribution: parseOsRelease(files.text("/etc/os-release") ?? files.text("/usr/lib/os-release") ?? ""),
-    virtualization: container(files, env) ??
-      (/microsoft/i.test(kernel) ? "wsl" : hypervisor(files, cpu.hypervisor)),
-    board: printable(files.line("/proc/device-tree/model") ?? files.line("/sys/firmware/devicetree/base/model")) ??
-      cpu.board,
+    virtualization: container(files, env)
+      ?? (/microsoft/i.test(kernel) ? "wsl" : hypervisor(files, cpu.hypervisor)),
+    board: printable(files.line("/proc/device-tree/model") ?? files.line("/sys/firmware/devicetree/base/model"))
+      ?? cpu.board,
     bootId: printable(files.line("/proc/sys/kernel/random/boot_id"))
   })
 }

@@ -46,8 +46,8 @@ export class ToolTimedOut extends Data.TaggedError("ToolTimedOut")<{
   readonly survivor: number | undefined
 }> {
   override get message() {
-    return `${this.tool} did not end within ${this.millis / 1000} s and was killed` +
-      (this.survivor === undefined ? "." : `, but process ${this.survivor} does not end: its driver holds it.`)
+    return `${this.tool} did not end within ${this.millis / 1000} s and was killed`
+      + (this.survivor === undefined ? "." : `, but process ${this.survivor} does not end: its driver holds it.`)
   }
 }
 
@@ -189,7 +189,10 @@ export const make = (options: ToolsOptions): Tools => {
       const finish = (exitCode: number | null, signal: NodeJS.Signals | null) => {
         letGo()
         if (size > maxOutputBytes) return resume(Effect.fail(new ToolTooMuchOutput({ tool })))
-        const output = { stdout: Buffer.concat(stdout).toString("utf8"), stderr: Buffer.concat(stderr).toString("utf8") }
+        const output = {
+          stdout: Buffer.concat(stdout).toString("utf8"),
+          stderr: Buffer.concat(stderr).toString("utf8")
+        }
         resume(
           exitCode === 0
             ? Effect.succeed(output)

@@ -15,7 +15,9 @@ export class UsageError extends Data.TaggedError("UsageError")<{
   readonly command: string
 }> {
   override get message(): string {
-    return `${this.problem}; ${["node-agent", this.command, "--help"].filter((word) => word !== "").join(" ")} tells more`
+    return `${this.problem}; ${
+      ["node-agent", this.command, "--help"].filter((word) => word !== "").join(" ")
+    } tells more`
   }
 }
 

@@ -42,7 +42,9 @@ const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\
 const gpuMemory = (gpu: GpuInfo): string => {
   if (gpu.memoryTotalBytes === undefined) return gpu.unifiedMemory ? "shares the system's memory" : "memory unknown"
   if (gpu.memoryUsedBytes === undefined) return bytes(gpu.memoryTotalBytes)
-  return `${bar(gpu.memoryUsedBytes, gpu.memoryTotalBytes)} ${bytes(gpu.memoryUsedBytes)} of ${bytes(gpu.memoryTotalBytes)}`
+  return `${bar(gpu.memoryUsedBytes, gpu.memoryTotalBytes)} ${bytes(gpu.memoryUsedBytes)} of ${
+    bytes(gpu.memoryTotalBytes)
+  }`
 }
 
 const gpuRow = (gpu: GpuInfo): ReadonlyArray<string> => [
@@ -75,7 +77,13 @@ export const render = (known: NodeCapabilities, { color, width }: TableOptions):
 
   const rows: Array<readonly [label: string, text: string]> = [
     ["Host", joined([os.hostname, os.distribution ?? os.platform, os.release, os.board])],
-    ["Runs in", joined([os.virtualization === "none" ? "the machine itself" : os.virtualization, `up ${uptime(os.uptimeSeconds)}`])],
+    [
+      "Runs in",
+      joined([
+        os.virtualization === "none" ? "the machine itself" : os.virtualization,
+        `up ${uptime(os.uptimeSeconds)}`
+      ])
+    ],
     [
       "CPU",
       joined([
@@ -136,9 +144,9 @@ export const render = (known: NodeCapabilities, { color, width }: TableOptions):
           : "cannot use GPUs"
       ])
     ],
-    ...(known.gpus.length === 0 ? [["GPU", "none found"] as const] : aligned(known.gpus.map(gpuRow)).map((line, index) =>
-      [index === 0 ? "GPU" : "", line] as const
-    )),
+    ...(known.gpus.length === 0
+      ? [["GPU", "none found"] as const]
+      : aligned(known.gpus.map(gpuRow)).map((line, index) => [index === 0 ? "GPU" : "", line] as const)),
     ...known.gpus.flatMap((gpu) =>
       gpu.foreignProcesses.map((process) =>
         [
@@ -151,14 +159,17 @@ export const render = (known: NodeCapabilities, { color, width }: TableOptions):
     )
   ]
   const labelWidth = Math.max(...rows.map(([label]) => label.length))
-  const cut = (line: string) => width > 40 && line.length > width - labelWidth - 2 ? `${line.slice(0, width - labelWidth - 3)}…` : line
+  const cut = (line: string) =>
+    width > 40 && line.length > width - labelWidth - 2 ? `${line.slice(0, width - labelWidth - 3)}…` : line
   const lines = rows
     .filter(([, text]) => text !== "")
     .map(([label, text]) => `${paint(1, label.padEnd(labelWidth))}  ${cut(printable(text))}`)
 
   const severityColor = { info: 36, warning: 33, error: 31 } as const
   const findings = known.findings.flatMap((finding) => [
-    `${paint(severityColor[finding.severity], finding.severity)} ${printable(finding.subject)}: ${printable(finding.message)}`,
+    `${paint(severityColor[finding.severity], finding.severity)} ${printable(finding.subject)}: ${
+      printable(finding.message)
+    }`,
     ...(finding.remedy === "" ? [] : [`  ${printable(finding.remedy)}`])
   ])
   return [...lines, ...(findings.length === 0 ? [] : ["", ...findings])].join("\n")

@@ -24,8 +24,7 @@ const own = (orchestratorPort: number, host: string): Setting.Source => ({
 
 const ownDefaults: Setting.Source = {
   origin: () => "the dev command's default",
-  lookup: (name) =>
-    name === AgentConfig.settings.stateDir.name ? [path.join(AgentConfig.defaultStateDir(), "dev")] : []
+  lookup: (name) => name === AgentConfig.settings.stateDir.name ? [path.join(AgentConfig.defaultStateDir(), "dev")] : []
 }
 
 export const run = (sources: ReadonlyArray<Setting.Source>) =>
@@ -37,14 +36,19 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
     const { logFormat, logLevel } = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
 
     const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
-      Agent.layerLive.pipe(Layer.provide(Layer.effect(AgentConfig.AgentConfig, Effect.suspend(() => readAgent(port)))))))
+      Agent.layerLive.pipe(Layer.provide(Layer.effect(
+        AgentConfig.AgentConfig,
+        Effect.suspend(() => readAgent(port))
+      )))))
 
     const announce = Effect.gen(function*() {
       const { httpPort, port } = yield* EmbeddedOrchestrator
       const { nodeId } = yield* Agent
       const status = yield* AgentStatus
       yield* status.changes.pipe(
-        Stream.takeUntil(({ connection }) => connection._tag === "Registered"),
+        Stream.takeUntil(({ connection }) =>
+          connection._tag === "Registered"
+        ),
         Stream.runDrain
       )
       yield* Effect.sync(() =>
@@ -73,4 +77,3 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
       Effect.provide(logging({ logFormat, logLevel }))
     )
   })
-

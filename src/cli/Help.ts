@@ -57,11 +57,16 @@ export const render = (
     "",
     title("Usage"),
     `  ${invocation} [options]`,
-    ...(command === "" ? columns(subcommands.map(([name, { summary }]) => [`node-agent ${name}`, summary]), 26, width) : []),
+    ...(command === ""
+      ? columns(subcommands.map(([name, { summary }]) => [`node-agent ${name}`, summary]), 26, width)
+      : []),
     "",
     title("Options"),
     ...columns(
-      [...Object.values(topic.settings).map(settingRow), ...Object.entries(topic.flags).map(([name, text]) => [`--${name}`, text] as const)],
+      [
+        ...Object.values(topic.settings).map(settingRow),
+        ...Object.entries(topic.flags).map(([name, text]) => [`--${name}`, text] as const)
+      ],
       34,
       width
     ),

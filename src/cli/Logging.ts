@@ -36,10 +36,14 @@ const pretty = (useColor: boolean) =>
   Logger.make(({ annotations, cause, date, logLevel, message }) => {
     const level = nameOf(logLevel)
     const shown = useColor ? `\u001b[${colors[level] ?? 0}m${level.padEnd(5)}\u001b[0m` : level.padEnd(5)
-    const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => `${part}`.padStart(2, "0")).join(":")
+    const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => `${part}`.padStart(2, "0")).join(
+      ":"
+    )
     const fields = HashMap.toEntries(annotations).map(([key, value]) => ` ${key}=${printable(text(value))}`).join("")
     const because = causeOf(cause)
-    write(`${time} ${shown} ${printable(messageOf(message))}${because === "" ? "" : `: ${printable(because)}`}${fields}\n`)
+    write(
+      `${time} ${shown} ${printable(messageOf(message))}${because === "" ? "" : `: ${printable(because)}`}${fields}\n`
+    )
   })
 
 const json = Logger.make(({ annotations, cause, date, logLevel, message }) => {

@@ -30,7 +30,9 @@ const topics = {
     summary: "Runs an orchestrator and an agent on this machine, to try things out",
     settings: { ...orchestratorSettings, stateDir, logLevel, logFormat, dockerHost, ...furtherAgentSettings },
     flags: {},
-    details: ["The agent keeps its identity in the subdirectory dev of the state directory, unless --state-dir is given."]
+    details: [
+      "The agent keeps its identity in the subdirectory dev of the state directory, unless --state-dir is given."
+    ]
   },
   orchestrator: {
     summary: "Runs the embedded orchestrator alone: a small one, for a few machines",
@@ -57,10 +59,12 @@ const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
       ? Options.all(Object.fromEntries(
         Object.values(table).map((setting) => [
           setting.name,
-          Options.repeated(Options.text(setting.name).pipe(
-            Options.withPseudoName(setting.format.placeholder),
-            Options.withDescription(setting.description)
-          ))
+          Options.repeated(
+            Options.text(setting.name).pipe(
+              Options.withPseudoName(setting.format.placeholder),
+              Options.withDescription(setting.description)
+            )
+          )
         ])
       ))
       : Options.map(Options.none, () => ({}))
@@ -68,12 +72,20 @@ const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
     Setting.commandLine({ ...fromWizard, ...given }),
     Setting.environment(process.env)
   ]
-  const run = Command.make("node-agent", { settings: optionsOf(topics[""].settings) }, ({ settings }) =>
-    Effect.flatMap(Effect.promise(() => import("./RunCommand.js")), ({ run }) => run(sources(settings))))
-  const dev = Command.make("dev", { settings: optionsOf(topics.dev.settings) }, ({ settings }) =>
-    Effect.flatMap(Effect.promise(() => import("./DevCommand.js")), ({ run }) => run(sources(settings)))).pipe(
-      Command.withDescription(topics.dev.summary)
-    )
+  const run = Command.make(
+    "node-agent",
+    { settings: optionsOf(topics[""].settings) },
+    ({ settings }) =>
+      Effect.flatMap(Effect.promise(() => import("./RunCommand.js")), ({ run }) => run(sources(settings)))
+  )
+  const dev = Command.make(
+    "dev",
+    { settings: optionsOf(topics.dev.settings) },
+    ({ settings }) =>
+      Effect.flatMap(Effect.promise(() => import("./DevCommand.js")), ({ run }) => run(sources(settings)))
+  ).pipe(
+    Command.withDescription(topics.dev.summary)
+  )
   const orchestrator = Command.make(
     "orchestrator",
     { settings: optionsOf(topics.orchestrator.settings) },
@@ -87,8 +99,10 @@ const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
       settings: optionsOf(topics.capabilities.settings)
     },
     ({ json, settings }) =>
-      Effect.flatMap(Effect.promise(() => import("./CapabilitiesCommand.js")), ({ run }) =>
-        run({ json }, sources(settings)))
+      Effect.flatMap(
+        Effect.promise(() => import("./CapabilitiesCommand.js")),
+        ({ run }) => run({ json }, sources(settings))
+      )
   ).pipe(Command.withDescription(topics.capabilities.summary))
 
   return Command.withSubcommands(run, [dev, orchestrator, capabilities])
@@ -104,6 +118,10 @@ export const main = (processArgv: ReadonlyArray<string>) =>
       return yield* Effect.sync(() => void process.stdout.write(`${text}\n`))
     }
     const showsOptions = argv.includes("--completions") || argv.includes("--wizard")
-    const cli = Command.run(commandOf(given, showsOptions), { name: "Orchion node agent", version, executable: "node-agent" })
+    const cli = Command.run(commandOf(given, showsOptions), {
+      name: "Orchion node agent",
+      version,
+      executable: "node-agent"
+    })
     yield* cli([...processArgv.slice(0, 2), ...argv])
   }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)))

@@ -3,7 +3,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Setting from "./Setting.js"
@@ -61,7 +61,10 @@ export const settings = {
     default: "mistralai/Mistral-7B-Instruct-v0.1"
   }),
   vllmPort: Setting.setting("vllm-port", Format.fixedPort, { description: "vLLM's port", default: "8000" }),
-  vllmGpus: Setting.setting("vllm-gpus", Format.gpuSelection, { description: "The GPUs that vLLM may use", default: "all" }),
+  vllmGpus: Setting.setting("vllm-gpus", Format.gpuSelection, {
+    description: "The GPUs that vLLM may use",
+    default: "all"
+  }),
   vllmTensorParallel: Setting.setting("vllm-tensor-parallel", Format.positiveInteger(1024), {
     description: "GPUs that share one copy of the model",
     default: "1"
@@ -85,7 +88,10 @@ export const settings = {
     default: "llama2"
   }),
   ollamaPort: Setting.setting("ollama-port", Format.fixedPort, { description: "Ollama's port", default: "11434" }),
-  ollamaGpus: Setting.setting("ollama-gpus", Format.gpuSelection, { description: "The GPUs that Ollama may use", default: "all" }),
+  ollamaGpus: Setting.setting("ollama-gpus", Format.gpuSelection, {
+    description: "The GPUs that Ollama may use",
+    default: "all"
+  }),
   ollamaImage: Setting.setting("ollama-image", Format.imageName, {
     description: "Ollama's container image",
     default: "ollama/ollama:latest"

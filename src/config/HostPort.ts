@@ -1,4 +1,5 @@
 /** Network addresses as `host:port`, an IPv6 host in brackets. */
+import * as net from "node:net"
 import * as Option from "effect/Option"
 
 export interface HostPort {
@@ -14,7 +15,8 @@ export const parse = (text: string): Option.Option<HostPort> => {
   const match = pattern.exec(text)
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
-  return host === undefined || host.length > 253 || port < 1 || port > 65_535
+  const isHost = host !== undefined && host.length <= 253 && (match?.[1] === undefined || net.isIPv6(host))
+  return !isHost || port < 1 || port > 65_535
     ? Option.none()
     : Option.some({ host, port })
 }

@@ -49,7 +49,10 @@ export const durationBetween = (least: string, most: string): Format<Duration.Du
 export const hostPort: Format<HostPort.HostPort> = {
   placeholder: "host:port",
   parse: (text) =>
-    orExpected(HostPort.parse(text), "an address with a port, such as localhost:50051, 10.0.0.7:50051 or [fd00::7]:50051")
+    orExpected(
+      HostPort.parse(text),
+      "an address with a port, such as localhost:50051, 10.0.0.7:50051 or [fd00::7]:50051"
+    )
 }
 
 /** `host:port`, or a host alone, whose port is then another setting's. */
@@ -79,7 +82,9 @@ export const listenAddress: Format<string> = {
 export const text = (placeholder: string, expected: string, most = 4096): Format<string> => ({
   placeholder,
   parse: (value) =>
-    value.trim().length > 0 && value.length <= most && !/\p{Cc}/u.test(value) ? Either.right(value) : Either.left(expected)
+    value.trim().length > 0 && value.length <= most && !/\p{Cc}/u.test(value)
+      ? Either.right(value)
+      : Either.left(expected)
 })
 
 /** A name that identifies: 1 to 253 characters, none of them white space or a control character. */

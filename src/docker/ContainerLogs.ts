@@ -285,21 +285,29 @@ export const logs = (
       const once = (follow: boolean) => Effect.scoped(Effect.gen(function*() {
         const { id, tty } = yield* inspect(container)
         const operation = `read the log of container ${container}`
-        const body = yield* transport.open({
-          operation,
-          method: "GET",
-          path: `/containers/${id}/logs`,
-          query: {
-            follow,
-            stdout: true,
-            stderr: true,
-            timestamps: true,
-            since: since(),
-            // What came while we were away is not cut.
-            tail: positions.size === 0 ? options.tail ?? "all" : "all"
-          },
-          deadline: Duration.seconds(30)
-        })
+        const body = yield* Effect.catchTag(
+          transport.open({
+            operation,
+            method: "GET",
+            path: `/containers/${id}/logs`,
+            query: {
+              follow,
+              stdout: true,
+              stderr: true,
+              timestamps: true,
+              since: since(),
+              // What came while we were away is not cut.
+              tail: positions.size === 0 ? options.tail ?? "all" : "all"
+            },
+            deadline: Duration.seconds(30)
+          }),
+          "DockerRequestFailed",
+          // It is being removed, or has been since it was inspected.
+          (error): Effect.Effect<never, Failure> =>
+            Effect.fail(
+              error.status === 404 || error.status === 409 ? new DockerError.ContainerNotFound({ container }) : error
+            )
+        )
         connections++
         repeated = new Map()
         const decoder = makeDecoder(tty)

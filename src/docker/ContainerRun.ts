@@ -505,13 +505,11 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
     run: (spec) => Effect.uninterruptibleMask((restore) => launch(spec, restore)),
     runScoped: (spec, options = {}) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.tap(launch(spec, restore), (container) =>
-          Effect.addFinalizer(() => release(container, options)))
+        Effect.tap(launch(spec, restore), (container) => Effect.addFinalizer(() => release(container, options)))
       ),
     adoptScoped: (container, options = {}) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.tap(restore(inspect(container)), (found) =>
-          Effect.addFinalizer(() => release(found, options)))
+        Effect.tap(restore(inspect(container)), (found) => Effect.addFinalizer(() => release(found, options)))
       )
   }
 }

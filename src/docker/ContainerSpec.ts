@@ -229,8 +229,11 @@ const decode = Schema.decodeUnknownEither(ContainerSpec, { errors: "first", onEx
 const encode = Schema.encodeSync(ContainerSpec)
 
 const fieldOf = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>((text, part) =>
-    typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`, "")
+  path.reduce<string>(
+    (text, part) =>
+      typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`,
+    ""
+  )
 
 const fail = (field: string, reason: string) => Either.left(new DockerError.SpecInvalid({ field, reason }))
 

@@ -158,7 +158,9 @@ export const Inspect = Schema.Struct({
   NetworkSettings: maybe(Schema.Struct({
     Ports: maybe(Schema.Record({
       key: Schema.String,
-      value: Schema.NullOr(Schema.Array(Schema.Struct({ HostIp: maybe(Schema.String), HostPort: maybe(Schema.String) })))
+      value: Schema.NullOr(
+        Schema.Array(Schema.Struct({ HostIp: maybe(Schema.String), HostPort: maybe(Schema.String) }))
+      )
     }))
   }))
 })

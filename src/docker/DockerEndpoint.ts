@@ -117,7 +117,9 @@ const readJson = (file: string): Effect.Effect<unknown> =>
 
 const property = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
   keys.reduce<unknown>(
-    (at, key) => (typeof at === "object" && at !== null ? Object.entries(at).find(([name]) => name === key)?.[1] : undefined),
+    (at, key) => (typeof at === "object" && at !== null
+      ? Object.entries(at).find(([name]) => name === key)?.[1]
+      : undefined),
     value
   )
 

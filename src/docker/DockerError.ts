@@ -253,7 +253,9 @@ export class GpuUnavailable extends Data.TaggedError("GpuUnavailable")<{
   readonly remedy: string
 }> {
   override get message(): string {
-    return `${this.container} cannot have the ${this.vendor} GPUs it asks for (${this.devices}): ${sentence(this.detail)} `
+    return `${this.container} cannot have the ${this.vendor} GPUs it asks for (${this.devices}): ${
+      sentence(this.detail)
+    } `
       + this.remedy
   }
 }

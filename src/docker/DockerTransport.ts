@@ -78,8 +78,7 @@ interface Client {
 }
 
 /** The modem formats its whole request for a log that nobody reads, agent and sockets included: 20 ms each. */
-const unformatted = <A extends http.Agent>(agent: A): A =>
-  Object.assign(agent, { [inspect.custom]: () => "Agent" })
+const unformatted = <A extends http.Agent>(agent: A): A => Object.assign(agent, { [inspect.custom]: () => "Agent" })
 
 const makeAgent = (endpoint: DockerEndpoint.DockerEndpoint): http.Agent => {
   // Connections are not kept: one that the engine closed meanwhile would fail the request that picks it up.
@@ -131,8 +130,7 @@ const reasonOf = (error: unknown): string => {
 
 /** What the engine says about a failure: `{"message": …}`, or `{"error": …}`, or text. */
 const detailOf = (status: number, text: string): string => {
-  const cut = (detail: string) =>
-    detail.length > maxDetailLength ? `${detail.slice(0, maxDetailLength)}…` : detail
+  const cut = (detail: string) => detail.length > maxDetailLength ? `${detail.slice(0, maxDetailLength)}…` : detail
   try {
     const parsed: unknown = JSON.parse(text)
     if (typeof parsed === "object" && parsed !== null) {
@@ -218,27 +216,29 @@ export const make = (
     )
     const oneAtATime = Effect.unsafeMakeSemaphore(1)
 
-    const connect = Insulated.asTheCaller(oneAtATime.withPermits(1)(Effect.gen(function*() {
-      if (client !== undefined) return client
-      const endpoint = yield* DockerEndpoint.locate(where)
-      // Loaded here, since it takes a quarter of a second and 25 MB that an agent without engines can do without. A
-      // package that cannot be loaded is a broken installation.
-      const { default: Docker } = yield* Effect.promise(() => import("dockerode"))
-      const agent = makeAgent(endpoint)
-      const { modem } = yield* Effect.try({
-        try: () => new Docker(modemOptions(endpoint, agent)),
-        // The modem reads these variables even when it is told everything.
-        catch: (error) =>
-          new DockerError.DockerEndpointInvalid({
-            source: "DOCKER_HOST",
-            value: where.env["DOCKER_HOST"] ?? "",
-            reason: error instanceof Error ? error.message : String(error),
-            remedy: "Correct or unset DOCKER_HOST and DOCKER_CERT_PATH."
-          })
-      })
-      agents.add(agent)
-      return client = { endpoint, modem, confirmed: false }
-    })))
+    const connect = Insulated.asTheCaller(
+      oneAtATime.withPermits(1)(Effect.gen(function*() {
+        if (client !== undefined) return client
+        const endpoint = yield* DockerEndpoint.locate(where)
+        // Loaded here, since it takes a quarter of a second and 25 MB that an agent without engines can do without. A
+        // package that cannot be loaded is a broken installation.
+        const { default: Docker } = yield* Effect.promise(() => import("dockerode"))
+        const agent = makeAgent(endpoint)
+        const { modem } = yield* Effect.try({
+          try: () => new Docker(modemOptions(endpoint, agent)),
+          // The modem reads these variables even when it is told everything.
+          catch: (error) =>
+            new DockerError.DockerEndpointInvalid({
+              source: "DOCKER_HOST",
+              value: where.env["DOCKER_HOST"] ?? "",
+              reason: error instanceof Error ? error.message : String(error),
+              remedy: "Correct or unset DOCKER_HOST and DOCKER_CERT_PATH."
+            })
+        })
+        agents.add(agent)
+        return client = { endpoint, modem, confirmed: false }
+      }))
+    )
 
     /** An engine found by search that went away before it ever answered is searched for again. */
     const forget = (of: Client) => {
@@ -387,7 +387,8 @@ export const make = (
           ))
 
     return {
-      endpoint: Effect.map(connect, ({ endpoint }) => endpoint),
+      endpoint: Effect.map(connect, ({ endpoint }) =>
+        endpoint),
       call,
       json: (request, schema) =>
         Effect.flatMap(call(request), (answer) =>
@@ -408,8 +409,10 @@ export const make = (
             of.confirmed = true
             const status = response.statusCode ?? 0
             return isSuccess(status)
-              ? Effect.succeed(readBody(response, () => lost(of, request.operation)))
-              : Effect.flatMap(text(of, request, response), (body) => refuse(of, request, status, body))
+              ? Effect.succeed(readBody(response, () =>
+                lost(of, request.operation)))
+              : Effect.flatMap(text(of, request, response), (body) =>
+                refuse(of, request, status, body))
           }).pipe(deadline(of, request)))
     }
   })

@@ -109,7 +109,12 @@ export const make = (
       Effect.map(
         transport.json(
           // A name's slashes are part of the path.
-          { operation: `inspect image ${image}`, method: "GET", path: `/images/${encodeURI(image)}/json`, deadline: quick },
+          {
+            operation: `inspect image ${image}`,
+            method: "GET",
+            path: `/images/${encodeURI(image)}/json`,
+            deadline: quick
+          },
           DockerApi.Image
         ),
         DockerApi.image

@@ -230,7 +230,8 @@ const classify = (image: string, detail: string): AttemptFailed => {
         image,
         attempts: 1,
         detail,
-        remedy: "The registry limits how often this machine may pull: run \"docker login\" as the agent's user, or wait."
+        remedy:
+          "The registry limits how often this machine may pull: run \"docker login\" as the agent's user, or wait."
       })
     )
   }
@@ -254,7 +255,9 @@ const fromDocker = (image: string, error: DockerError.DockerError): AttemptFaile
           })
         )
         : error.status === 400
-        ? final(new DockerError.ImagePullFailed({ image, attempts: 1, detail: error.detail, remedy: "Check its name." }))
+        ? final(
+          new DockerError.ImagePullFailed({ image, attempts: 1, detail: error.detail, remedy: "Check its name." })
+        )
         : classify(image, error.detail)
     case "DockerUnreachable":
     case "DockerTimeout":
@@ -298,7 +301,9 @@ export const make = (dependencies: Dependencies): Effect.Effect<ImagePull, never
       if (line.text.trim() === "") return Either.right(false)
       const decoded = decodeLine(line.text)
       if (Either.isLeft(decoded)) {
-        return Either.left(fault(image, `Docker answered with something that is not progress: ${line.text.slice(0, 200)}`))
+        return Either.left(
+          fault(image, `Docker answered with something that is not progress: ${line.text.slice(0, 200)}`)
+        )
       }
       const { error, errorDetail, id, status } = decoded.right
       // An error stands in a line of its own, under status 200.

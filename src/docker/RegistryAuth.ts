@@ -48,8 +48,10 @@ const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Eff
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       if (output.length < maxHelperOutput) output += text
     })
-    child.on("close", (code) =>
-      resume(code === 0 ? Effect.succeed(output) : Effect.fail(new Error(`it ended with exit code ${code}`))))
+    child.on(
+      "close",
+      (code) => resume(code === 0 ? Effect.succeed(output) : Effect.fail(new Error(`it ended with exit code ${code}`)))
+    )
     child.stdin.end(server)
     return Effect.sync(() => child.kill("SIGKILL"))
   }).pipe(
@@ -83,7 +85,8 @@ export const find = (
       if (!/^[\w.-]+$/.test(helper)) return undefined
       const asked = yield* Effect.either(
         Effect.flatMap(ask(helper, server, { ...where.env }), (answer) =>
-          Effect.mapError(Schema.decodeUnknown(Credentials)(answer), () => new Error("its answer was not understood")))
+          Effect.mapError(Schema.decodeUnknown(Credentials)(answer), () =>
+            new Error("its answer was not understood")))
       )
       if (asked._tag === "Right") {
         const { Username, Secret } = asked.right
@@ -96,7 +99,9 @@ export const find = (
     if (kept?.identitytoken !== undefined && kept.identitytoken !== "") {
       return header({ identitytoken: kept.identitytoken, serveraddress: server })
     }
-    if (kept?.auth === undefined) return undefined
+    if (kept?.auth === undefined) {
+      return undefined
+    }
     const decoded = Buffer.from(kept.auth, "base64").toString("utf8")
     const colon = decoded.indexOf(":")
     return colon <= 0

@@ -1,6 +1,6 @@
 /** The orchestrator over gRPC: `orchion.v1` as every orchestrator in the field speaks it. */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -125,7 +125,9 @@ export const make = (
         ).pipe(Effect.mapError(toError(address, "register this node")))
       }),
       heartbeat: Effect.fn("Orchestrator.heartbeat")(function*(nodeId) {
-        yield* request((client) => client.unary(OrchestratorService, "Heartbeat", { node_id: nodeId }, unary)).pipe(
+        yield* request((client) =>
+          client.unary(OrchestratorService, "Heartbeat", { node_id: nodeId }, unary)
+        ).pipe(
           Effect.mapError(toNodeError(address, "take this node's heartbeat", nodeId))
         )
       }),
@@ -177,16 +179,20 @@ export const make = (
         ),
       embeddings: Effect.fn("Orchestrator.embeddings")(function*({ input, model }) {
         const response = yield* Effect.flatMap(client, (client) =>
-          client.unary(OrchionLLMService, "Embeddings", { model, input: [...input] }, { deadline: inferenceDeadline })).pipe(
+          client.unary(OrchionLLMService, "Embeddings", { model, input: [...input] }, { deadline: inferenceDeadline }))
+          .pipe(
             Effect.mapError(toError(address, "make the embeddings"))
           )
         return Wire.fromEmbeddingResponse(response)
       }),
-      logs: Stream.unwrap(Effect.map(client, (client) => client.serverStream(LogStreamerService, "StreamLogs", {}))).pipe(
-        Stream.mapError(toError(address, "stream its logs")),
-        Stream.filterMap(({ entry }) => entry === null ? Option.none() : Option.some(Wire.fromLogEntry(entry))),
-        Stream.withSpan("Orchestrator.logs")
-      )
+      logs: Stream.unwrap(Effect.map(client, (client) =>
+        client.serverStream(LogStreamerService, "StreamLogs", {}))).pipe(
+          Stream.mapError(toError(address, "stream its logs")),
+          Stream.filterMap(({ entry }) =>
+            entry === null ? Option.none() : Option.some(Wire.fromLogEntry(entry))
+          ),
+          Stream.withSpan("Orchestrator.logs")
+        )
     })
   })
 

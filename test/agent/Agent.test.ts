@@ -103,7 +103,18 @@ describe("an agent without its orchestrator", () => {
       const agent = yield* Running.start(absent)
       yield* TestClock.adjust("3 minutes")
       const waits = gaps(agent.orchestrator.times("register"))
-      assert.deepStrictEqual(waits.slice(0, 10), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000])
+      assert.deepStrictEqual(waits.slice(0, 10), [
+        500,
+        1_000,
+        2_000,
+        4_000,
+        8_000,
+        16_000,
+        30_000,
+        30_000,
+        30_000,
+        30_000
+      ])
     }))
 
   it.scoped("jitters each wait by at most a fifth either way", () =>
@@ -144,13 +155,15 @@ describe("an agent without its orchestrator", () => {
         {
           level: "WARN",
           at: 0,
-          text: "The orchestrator at orchestrator.test:50051 cannot be reached: connection refused; trying again in 500ms, "
+          text:
+            "The orchestrator at orchestrator.test:50051 cannot be reached: connection refused; trying again in 500ms, "
             + "and until it answers"
         },
         {
           level: "INFO",
           at: 31_500,
-          text: "Registered with the orchestrator at orchestrator.test:50051 as node tester (10.0.0.7:50052), after 32s "
+          text:
+            "Registered with the orchestrator at orchestrator.test:50051 as node tester (10.0.0.7:50052), after 32s "
             + "(6 failed tries)"
         }
       ])
@@ -163,13 +176,18 @@ describe("an agent without its orchestrator", () => {
       const [first, ...reminders] = agent.logs.all
       assert.match(first?.text ?? "", /until it answers$/)
       assert.isAtLeast(reminders.length, 5)
-      assert.match(reminders[0]?.text ?? "", /^Still without the orchestrator after 1m[\ds]* and 8 tries: .*connection refused$/)
+      assert.match(
+        reminders[0]?.text ?? "",
+        /^Still without the orchestrator after 1m[\ds]* and 8 tries: .*connection refused$/
+      )
       for (const gap of gaps(agent.logs.all.map(({ at }) => at))) assert.isAtLeast(gap, 60_000)
     }))
 
   it.scoped("asks 60 s later when it was refused, and says plainly why, once", () =>
     Effect.gen(function*() {
-      const agent = yield* Running.start({ prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(rejected) })
+      const agent = yield* Running.start({
+        prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(rejected)
+      })
       yield* TestClock.adjust("59 seconds")
       assert.lengthOf(agent.orchestrator.calls, 1)
       assert.deepStrictEqual(agent.logs.all, [{
@@ -223,16 +241,28 @@ describe("an agent that loses its orchestrator", () => {
       })
       find(agent)
       yield* TestClock.adjust("30 seconds")
-      assert.deepStrictEqual(agent.orchestrator.times("heartbeat").slice(16), [70_000, 75_000, 80_000, 85_000, 90_000, 95_000])
+      assert.deepStrictEqual(agent.orchestrator.times("heartbeat").slice(16), [
+        70_000,
+        75_000,
+        80_000,
+        85_000,
+        90_000,
+        95_000
+      ])
       assert.deepStrictEqual(yield* connection(agent), { _tag: "Registered", since: 70_000 })
       assert.deepStrictEqual(agent.logs.all.slice(1), [
         {
           level: "WARN",
           at: 62_500,
-          text: "Lost the orchestrator at orchestrator.test:50051: connection refused; trying again in 500ms, and until it "
+          text:
+            "Lost the orchestrator at orchestrator.test:50051: connection refused; trying again in 500ms, and until it "
             + "answers"
         },
-        { level: "INFO", at: 70_000, text: "The orchestrator at orchestrator.test:50051 is back after 7.5s (4 failed tries)" }
+        {
+          level: "INFO",
+          at: 70_000,
+          text: "The orchestrator at orchestrator.test:50051 is back after 7.5s (4 failed tries)"
+        }
       ])
     }))
 
@@ -288,7 +318,9 @@ describe("an agent that loses its orchestrator", () => {
 
   it.scoped("does not repeat itself at each beat when the orchestrator forgets it each time", () =>
     Effect.gen(function*() {
-      const agent = yield* Running.start({ prepare: ({ orchestrator }) => orchestrator.heartbeat = Effect.fail(unknownNode) })
+      const agent = yield* Running.start({
+        prepare: ({ orchestrator }) => orchestrator.heartbeat = Effect.fail(unknownNode)
+      })
       yield* TestClock.adjust("5 minutes")
       assert.lengthOf(agent.orchestrator.times("register"), 61)
       assertWithin(agent.logs.matching(/did not know this node/).length, 2, 6)
@@ -311,7 +343,8 @@ describe("an agent that loses its orchestrator", () => {
   it.scoped("does without updates when the orchestrator has none, and says so once", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start({
-        prepare: ({ orchestrator }) => orchestrator.updateNode = Effect.fail(unimplemented("update this node's hardware"))
+        prepare: ({ orchestrator }) =>
+          orchestrator.updateNode = Effect.fail(unimplemented("update this node's hardware"))
       })
       yield* TestClock.adjust("10 minutes")
       assert.isAtLeast(agent.orchestrator.times("updateNode").length, 10)
@@ -376,7 +409,8 @@ describe("an agent that stops", () => {
       const agent = yield* Running.start()
       const seen = yield* Ref.make<ReadonlyArray<string>>([])
       const watching = yield* Effect.fork(
-        Stream.runForEach(agent.status.changes, ({ connection }) => Ref.update(seen, (tags) => [...tags, connection._tag]))
+        Stream.runForEach(agent.status.changes, ({ connection }) =>
+          Ref.update(seen, (tags) => [...tags, connection._tag]))
       )
       yield* TestClock.adjust("60 seconds")
       yield* agent.stop
@@ -405,7 +439,9 @@ describe("an agent that stops", () => {
 
   it.scoped("stops while it waits to try again", () =>
     Effect.gen(function*() {
-      const agent = yield* Running.start({ prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(unreachable) })
+      const agent = yield* Running.start({
+        prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(unreachable)
+      })
       yield* TestClock.adjust(Duration.seconds(20))
       yield* agent.stop
       assert.strictEqual((yield* connection(agent))._tag, "Stopping")

@@ -209,7 +209,10 @@ describe("a state directory", () => {
       if (!isRoot) fs.chmodSync(stateDir, 0o500)
       const error = yield* Effect.flip(identity(stateDir))
       assert.strictEqual(error._tag, "InvalidSetting")
-      assert.match(error.message, /^--state-dir cannot be ".*" \(from the program\): .+; give a directory that this user can write to$/)
+      assert.match(
+        error.message,
+        /^--state-dir cannot be ".*" \(from the program\): .+; give a directory that this user can write to$/
+      )
       if (!isRoot) fs.chmodSync(stateDir, 0o700)
     }))
 
@@ -232,7 +235,9 @@ describe("a state directory", () => {
       const error = yield* Effect.flip(identity(directory))
       assert.strictEqual(
         error.message,
-        `--state-dir cannot be ${JSON.stringify(directory)} (from the program): the disk is full; give a directory that this `
+        `--state-dir cannot be ${
+          JSON.stringify(directory)
+        } (from the program): the disk is full; give a directory that this `
           + "user can write to"
       )
       assert.deepStrictEqual(fs.readdirSync(directory), ["ballast"])

@@ -96,7 +96,10 @@ describe("telemetry", () => {
       yield* TestClock.adjust("20 seconds")
       node.answer = Effect.void
       yield* TestClock.adjust("20 seconds")
-      assert.deepStrictEqual(node.calls, [["register", 3_000], ["update", 10_000], ["update", 20_000], ["update", 30_000]])
+      assert.deepStrictEqual(node.calls, [["register", 3_000], ["update", 10_000], ["update", 20_000], [
+        "update",
+        30_000
+      ]])
       assert.deepStrictEqual(node.logs.all, [])
     }))
 

@@ -94,7 +94,16 @@ describe("Cgroup", () => {
     const text = FastCheck.oneof(
       FastCheck.string(),
       FastCheck.tuple(FastCheck.bigInt(), FastCheck.bigInt()).map(([a, b]) => `${a} ${b}`),
-      FastCheck.constantFrom("max", "max 100000", "-1", "0", "0 0", "100000 0", "18446744073709551615", "9223372036854771712")
+      FastCheck.constantFrom(
+        "max",
+        "max 100000",
+        "-1",
+        "0",
+        "0 0",
+        "100000 0",
+        "18446744073709551615",
+        "9223372036854771712"
+      )
     )
     FastCheck.assert(FastCheck.property(text, (value) => {
       const bytes = Cgroup.parseMemoryLimit(value)

@@ -8,7 +8,11 @@ import * as ContainerRuntime from "../../src/capabilities/ContainerRuntime.js"
 import { deviceFiles } from "../../src/capabilities/Files.js"
 import { machine } from "./Support.js"
 
-const dockerVersion = { Version: "28.2.2", ApiVersion: "1.50", Components: [{ Name: "Engine" }, { Name: "containerd" }] }
+const dockerVersion = {
+  Version: "28.2.2",
+  ApiVersion: "1.50",
+  Components: [{ Name: "Engine" }, { Name: "containerd" }]
+}
 const podmanVersion = { Version: "5.2.1", ApiVersion: "1.41", Components: [{ Name: "Podman Engine" }] }
 
 /** An engine's API at a socket, which answers each path as told. */
@@ -24,14 +28,22 @@ const engine = (socket: string, answers: Readonly<Record<string, unknown>>) =>
       })
       server.listen(socket, () => resume(Effect.succeed(server)))
     }),
-    (server) => Effect.async<void>((resume) => {
-      server.closeAllConnections()
-      server.close(() => resume(Effect.void))
-    })
+    (server) =>
+      Effect.async<void>((resume) => {
+        server.closeAllConnections()
+        server.close(() => resume(Effect.void))
+      })
   )
 
 const detect = (root: string, options: Partial<ContainerRuntime.RuntimeOptions> = {}) =>
-  ContainerRuntime.detect({ files: deviceFiles(root), dockerHost: undefined, env: {}, platform: "linux", root, ...options })
+  ContainerRuntime.detect({
+    files: deviceFiles(root),
+    dockerHost: undefined,
+    env: {},
+    platform: "linux",
+    root,
+    ...options
+  })
 
 describe("ContainerRuntime", () => {
   it.scopedLive("knows Docker at its usual socket, its version, its place and that it has NVIDIA's runtime", () =>
@@ -42,15 +54,25 @@ describe("ContainerRuntime", () => {
         "/info": { Runtimes: { runc: {}, nvidia: { path: "nvidia-container-runtime" } }, DockerRootDir: "/data/docker" }
       })
       const { facts, findings, goodFor } = yield* detect(root)
-      assert.deepStrictEqual(facts, { kind: "docker", version: "28.2.2", nvidiaReady: true, dataDirectory: "/data/docker" })
+      assert.deepStrictEqual(facts, {
+        kind: "docker",
+        version: "28.2.2",
+        nvidiaReady: true,
+        dataDirectory: "/data/docker"
+      })
       assert.deepStrictEqual([...findings], [])
       assert.strictEqual(goodFor, "1 minute")
     }))
 
   it.scopedLive("knows Podman, and GPUs that are described to it", () =>
     Effect.gen(function*() {
-      const root = yield* machine({ "etc/cdi/nvidia.yaml": "---\ncdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: []\n" })
-      yield* engine(path.join(root, "run/podman/podman.sock"), { "/version": podmanVersion, "/info": { Runtimes: { crun: {} } } })
+      const root = yield* machine({
+        "etc/cdi/nvidia.yaml": "---\ncdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices: []\n"
+      })
+      yield* engine(path.join(root, "run/podman/podman.sock"), {
+        "/version": podmanVersion,
+        "/info": { Runtimes: { crun: {} } }
+      })
       const { facts } = yield* detect(root)
       assert.deepStrictEqual(facts, { kind: "podman", version: "5.2.1", nvidiaReady: true })
     }))
@@ -107,13 +129,20 @@ describe("ContainerRuntime", () => {
       const root = yield* machine({})
       const socket = path.join(root, "mine.sock")
       yield* engine(socket, { "/version": "hang" })
-      const outcome = yield* Effect.timeoutOption(detect(root, { env: { DOCKER_HOST: `unix://${socket}` } }), "100 millis")
+      const outcome = yield* Effect.timeoutOption(
+        detect(root, { env: { DOCKER_HOST: `unix://${socket}` } }),
+        "100 millis"
+      )
       assert.strictEqual(outcome._tag, "None")
     }))
 
   it("reads where the runtime listens, in every form that it asks itself", () => {
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("unix:///var/run/docker.sock"), { socketPath: "/var/run/docker.sock" })
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("npipe:////./pipe/docker_engine"), { socketPath: "\\\\.\\pipe\\docker_engine" })
+    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("unix:///var/run/docker.sock"), {
+      socketPath: "/var/run/docker.sock"
+    })
+    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("npipe:////./pipe/docker_engine"), {
+      socketPath: "\\\\.\\pipe\\docker_engine"
+    })
     assert.deepStrictEqual(ContainerRuntime.parseEndpoint("tcp://127.0.0.1:2375"), { host: "127.0.0.1", port: 2375 })
     assert.deepStrictEqual(ContainerRuntime.parseEndpoint("tcp://[::1]"), { host: "::1", port: 2375 })
     for (const other of ["tcp://host:2376", "ssh://me@host", "tcp://host:0", "tcp://host:99999", "", "host"]) {

@@ -24,8 +24,10 @@ describe("Figures", () => {
         assert.isTrue(value === undefined || (Number.isFinite(value) && value >= 0))
       }
       const shown = Figures.printable(text, 10)
-      // eslint-disable-next-line no-control-regex -- these are what must not reach a terminal
-      assert.isTrue(shown === undefined || (shown.length > 0 && shown.length <= 10 && !/[\u0000-\u001f\u007f]/.test(shown)))
+
+      assert.isTrue(
+        shown === undefined || (shown.length > 0 && shown.length <= 10 && !/[\u0000-\u001f\u007f]/.test(shown))
+      )
     }))
   })
 

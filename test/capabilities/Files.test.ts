@@ -11,7 +11,12 @@ describe("Files", () => {
   it.scoped("reads whole files, first lines, folders and links, below its root", () =>
     Effect.gen(function*() {
       const long = "0123456789".repeat(30_000)
-      const root = yield* machine({ "sys/a": " one \ntwo\n", "sys/b": long, "sys/link": "-> ../../drivers/xe", "sys/empty": "" })
+      const root = yield* machine({
+        "sys/a": " one \ntwo\n",
+        "sys/b": long,
+        "sys/link": "-> ../../drivers/xe",
+        "sys/empty": ""
+      })
       const files = kernelFiles(root)
       assert.strictEqual(files.text("/sys/a"), " one \ntwo\n")
       assert.strictEqual(files.line("/sys/a"), "one")
@@ -41,36 +46,48 @@ describe("Files", () => {
       assert.deepStrictEqual(yield* devices.takeFindings, [])
     }))
 
-  it.skipIf(process.platform !== "linux")("makes a finding of a file that cannot be read, once", () =>
-    Effect.runPromise(Effect.gen(function*() {
-      // Nothing is mapped at address 0, for nobody.
-      const files = kernelFiles("/")
-      assert.isUndefined(files.text("/proc/self/mem"))
-      assert.isUndefined(files.text("/proc/self/mem"))
-      assert.deepStrictEqual(files.findings().map(({ code, subject }) => [code, subject]), [["file.unreadable", "/proc/self/mem"]])
-      assert.include(files.findings()[0]?.message, "does not answer (EIO)")
-      const devices = deviceFiles("/")
-      assert.isUndefined(yield* devices.text("/proc/self/mem"))
-      assert.lengthOf(yield* devices.takeFindings, 1)
-      assert.lengthOf(yield* devices.takeFindings, 0)
-    })))
+  it.skipIf(process.platform !== "linux")(
+    "makes a finding of a file that cannot be read, once",
+    () =>
+      Effect.runPromise(Effect.gen(function*() {
+        // Nothing is mapped at address 0, for nobody.
+        const files = kernelFiles("/")
+        assert.isUndefined(files.text("/proc/self/mem"))
+        assert.isUndefined(files.text("/proc/self/mem"))
+        assert.deepStrictEqual(files.findings().map(({ code, subject }) => [code, subject]), [[
+          "file.unreadable",
+          "/proc/self/mem"
+        ]])
+        assert.include(files.findings()[0]?.message, "does not answer (EIO)")
+        const devices = deviceFiles("/")
+        assert.isUndefined(yield* devices.text("/proc/self/mem"))
+        assert.lengthOf(yield* devices.takeFindings, 1)
+        assert.lengthOf(yield* devices.takeFindings, 0)
+      }))
+  )
 
-  it.scoped.skipIf(process.getuid?.() === 0)("says whom to ask when a file is not ours to read", () =>
-    Effect.gen(function*() {
-      const root = yield* machine({ "secret": "x" })
-      fs.chmodSync(path.join(root, "secret"), 0)
-      const files = kernelFiles(root)
-      assert.isUndefined(files.text("/secret"))
-      assert.include(files.findings()[0]?.message, "permission denied (EACCES)")
-      assert.include(files.findings()[0]?.remedy, "run the agent as root")
-    }))
+  it.scoped.skipIf(process.getuid?.() === 0)(
+    "says whom to ask when a file is not ours to read",
+    () =>
+      Effect.gen(function*() {
+        const root = yield* machine({ "secret": "x" })
+        fs.chmodSync(path.join(root, "secret"), 0)
+        const files = kernelFiles(root)
+        assert.isUndefined(files.text("/secret"))
+        assert.include(files.findings()[0]?.message, "permission denied (EACCES)")
+        assert.include(files.findings()[0]?.remedy, "run the agent as root")
+      })
+  )
 
-  it.scoped.skipIf(process.platform === "win32")("does not wait for a pipe to be written", () =>
-    Effect.gen(function*() {
-      const root = yield* machine({})
-      execFileSync("mkfifo", [path.join(root, "pipe")])
-      assert.strictEqual(kernelFiles(root).text("/pipe"), "")
-    }))
+  it.scoped.skipIf(process.platform === "win32")(
+    "does not wait for a pipe to be written",
+    () =>
+      Effect.gen(function*() {
+        const root = yield* machine({})
+        execFileSync("mkfifo", [path.join(root, "pipe")])
+        assert.strictEqual(kernelFiles(root).text("/pipe"), "")
+      })
+  )
 
   it.scopedLive("asks nothing more of what hangs, until it has answered", () =>
     Effect.gen(function*() {

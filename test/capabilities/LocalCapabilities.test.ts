@@ -18,7 +18,14 @@ const fixtures = path.join(import.meta.dirname, "fixtures")
 
 /** A Linux machine of files, without tools unless a path is given. */
 const fake = (root: string, options: LocalCapabilities.LocalCapabilitiesOptions = {}) =>
-  LocalCapabilities.make({ root, path: "/nonexistent", env: {}, platform: "linux", probeDeadline: "20 seconds", ...options })
+  LocalCapabilities.make({
+    root,
+    path: "/nonexistent",
+    env: {},
+    platform: "linux",
+    probeDeadline: "20 seconds",
+    ...options
+  })
 
 /** Every value that is read must be what the model says, and survive the way through JSON. */
 const check = (node: NodeCapabilities) =>
@@ -32,23 +39,25 @@ const check = (node: NodeCapabilities) =>
   }).pipe(Effect.orDie)
 
 /** Page faults of the children that this process has waited for: any child at all adds hundreds. */
-const faultsOfChildren = (): number =>
-  Number(fs.readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ")[8])
+const faultsOfChildren = (): number => Number(fs.readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ")[8])
 
 describe("LocalCapabilities on this machine", () => {
-  it.scopedLive.skipIf(process.platform !== "linux")("agrees with /proc/meminfo at the first look", () =>
-    Effect.gen(function*() {
-      const capabilities = yield* LocalCapabilities.make()
-      const node = yield* Effect.flatMap(capabilities.read, check)
-      const kibibytes = (key: string) =>
-        Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(fs.readFileSync("/proc/meminfo", "utf8"))?.[1])
-      assert.strictEqual(node.memory.totalBytes, kibibytes("MemTotal") * 1024)
-      assert.strictEqual(node.memory.swapTotalBytes, kibibytes("SwapTotal") * 1024)
-      assert.approximately(node.memory.availableBytes, kibibytes("MemAvailable") * 1024, 2 * 1024 ** 3)
-      assert.strictEqual(node.os.bootId, fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim())
-      assert.isAtLeast(node.cpu.logicalCores, 1)
-      assert.notStrictEqual(node.os.virtualization, undefined)
-    }))
+  it.scopedLive.skipIf(process.platform !== "linux")(
+    "agrees with /proc/meminfo at the first look",
+    () =>
+      Effect.gen(function*() {
+        const capabilities = yield* LocalCapabilities.make()
+        const node = yield* Effect.flatMap(capabilities.read, check)
+        const kibibytes = (key: string) =>
+          Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(fs.readFileSync("/proc/meminfo", "utf8"))?.[1])
+        assert.strictEqual(node.memory.totalBytes, kibibytes("MemTotal") * 1024)
+        assert.strictEqual(node.memory.swapTotalBytes, kibibytes("SwapTotal") * 1024)
+        assert.approximately(node.memory.availableBytes, kibibytes("MemAvailable") * 1024, 2 * 1024 ** 3)
+        assert.strictEqual(node.os.bootId, fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim())
+        assert.isAtLeast(node.cpu.logicalCores, 1)
+        assert.notStrictEqual(node.os.virtualization, undefined)
+      })
+  )
 
   it.scopedLive("tells all that there is to tell, as the model says, with the disk of the state directory", () =>
     Effect.gen(function*() {
@@ -66,26 +75,35 @@ describe("LocalCapabilities on this machine", () => {
 })
 
 describe("LocalCapabilities on other machines", () => {
-  it.scopedLive.skipIf(process.platform !== "linux")("starts no process at any look where there is no tool", () =>
-    Effect.gen(function*() {
-      const capabilities = yield* fake(yield* machine(tree("amd-two-cards"), tree("nvidia-bus")), {
-        path: yield* temporaryDirectory,
-        orchestratorAddress: { host: "127.0.0.1", port: 50_051 }
+  it.scopedLive.skipIf(process.platform !== "linux")(
+    "starts no process at any look where there is no tool",
+    () =>
+      Effect.gen(function*() {
+        const capabilities = yield* fake(yield* machine(tree("amd-two-cards"), tree("nvidia-bus")), {
+          path: yield* temporaryDirectory,
+          orchestratorAddress: { host: "127.0.0.1", port: 50_051 }
+        })
+        const before = faultsOfChildren()
+        for (let round = 0; round < 10; round++) {
+          yield* capabilities.read
+          assert.lengthOf((yield* capabilities.readAll).gpus, 2)
+          yield* capabilities.forget
+        }
+        assert.strictEqual(faultsOfChildren(), before)
       })
-      const before = faultsOfChildren()
-      for (let round = 0; round < 10; round++) {
-        yield* capabilities.read
-        assert.lengthOf((yield* capabilities.readAll).gpus, 2)
-        yield* capabilities.forget
-      }
-      assert.strictEqual(faultsOfChildren(), before)
-    }))
+  )
 
   it.scopedLive("describes a Raspberry Pi", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("raspberry-pi"), { "proc/cpuinfo": fixture("cpu/raspberry-pi-5.txt") })
       const node = yield* Effect.flatMap((yield* fake(root)).readAll, check)
-      assert.deepInclude({ ...node.cpu }, { model: "Cortex-A76", sockets: 1, physicalCores: 4, logicalCores: 4, maxMhz: 2400 })
+      assert.deepInclude({ ...node.cpu }, {
+        model: "Cortex-A76",
+        sockets: 1,
+        physicalCores: 4,
+        logicalCores: 4,
+        maxMhz: 2400
+      })
       assert.strictEqual(node.os.board, "Raspberry Pi 5 Model B Rev 1.0")
       assert.strictEqual(node.memory.totalBytes, 8_245_216 * 1024)
       assert.deepStrictEqual(node.gpus, [])
@@ -128,7 +146,11 @@ describe("LocalCapabilities on other machines", () => {
       )
       const root = yield* machine(tree("amd-two-cards"), intel)
       const tools = yield* temporaryDirectory
-      fakeTool(tools, "nvidia-smi", `case $1 in --query-gpu*) cat ${fixtures}/nvidia/h100x8.csv ;; *) cat ${fixtures}/nvidia/h100x8-apps.csv ;; esac`)
+      fakeTool(
+        tools,
+        "nvidia-smi",
+        `case $1 in --query-gpu*) cat ${fixtures}/nvidia/h100x8.csv ;; *) cat ${fixtures}/nvidia/h100x8-apps.csv ;; esac`
+      )
       const capabilities = yield* fake(root, { path: tools, ownPids: Effect.succeed(new Set([4242, 3141])) })
       const node = yield* Effect.flatMap(capabilities.readAll, check)
       assert.deepStrictEqual(node.gpus.map((gpu) => gpu.vendor), [
@@ -192,7 +214,11 @@ describe("LocalCapabilities on other machines", () => {
       const socket = path.join(root, "docker.sock")
       const http = yield* Effect.promise(() => import("node:http"))
       const server = http.createServer((request, response) =>
-        response.end(JSON.stringify(request.url === "/version" ? { Version: "28.2.2", ApiVersion: "1.50" } : { Runtimes: { runc: {} } }))
+        response.end(
+          JSON.stringify(
+            request.url === "/version" ? { Version: "28.2.2", ApiVersion: "1.50" } : { Runtimes: { runc: {} } }
+          )
+        )
       )
       yield* Effect.acquireRelease(
         Effect.async<void>((resume) => {
@@ -200,7 +226,10 @@ describe("LocalCapabilities on other machines", () => {
         }),
         () => Effect.sync(() => server.close())
       )
-      const node = yield* Effect.flatMap((yield* fake(root, { path: tools, dockerHost: `unix://${socket}` })).readAll, check)
+      const node = yield* Effect.flatMap(
+        (yield* fake(root, { path: tools, dockerHost: `unix://${socket}` })).readAll,
+        check
+      )
       assert.deepInclude({ ...node.containerRuntime }, { kind: "docker", version: "28.2.2", gpuReady: false })
       assert.deepStrictEqual(node.findings.map(({ code }) => code), ["runtime.no-gpu-support"])
     }))
@@ -279,7 +308,9 @@ describe("CapabilitiesJsonSchema", () => {
     const schema = CapabilitiesJsonSchema.make()
     const text = JSON.stringify(schema)
     assert.include(text, "http://json-schema.org/draft-07/schema#")
-    const root = "$ref" in schema && schema.$defs !== undefined ? schema.$defs[String(schema.$ref).split("/").at(-1) ?? ""] : schema
+    const root = "$ref" in schema && schema.$defs !== undefined
+      ? schema.$defs[String(schema.$ref).split("/").at(-1) ?? ""]
+      : schema
     assert.deepStrictEqual(
       root !== undefined && "properties" in root ? Object.keys(root.properties).sort() : [],
       ["containerRuntime", "cpu", "disks", "findings", "gpus", "memory", "network", "os"]

@@ -41,7 +41,11 @@ describe("Memory", () => {
   })
 
   it("makes nothing impossible of any text", () => {
-    const figure = FastCheck.oneof(FastCheck.nat().map(String), FastCheck.string(), FastCheck.constant("99999999999999999999"))
+    const figure = FastCheck.oneof(
+      FastCheck.nat().map(String),
+      FastCheck.string(),
+      FastCheck.constant("99999999999999999999")
+    )
     const text = FastCheck.array(
       FastCheck.tuple(FastCheck.constantFrom("MemTotal", "MemFree", "MemAvailable", "SwapTotal", "SwapFree"), figure)
         .map(([key, value]) => `${key}: ${value} kB`)

@@ -9,12 +9,17 @@ const virtualization = (
   files: Readonly<Record<string, string>>,
   { env = {}, hypervisor }: { readonly env?: NodeJS.ProcessEnv; readonly hypervisor?: boolean } = {}
 ) =>
-  Effect.scoped(Effect.map(machine(files), (root) =>
-    readLinuxOs(kernelFiles(root), env, hypervisor === undefined ? {} : { hypervisor }).virtualization))
+  Effect.scoped(
+    Effect.map(machine(files), (root) =>
+      readLinuxOs(kernelFiles(root), env, hypervisor === undefined ? {} : { hypervisor }).virtualization)
+  )
 
 describe("OperatingSystem", () => {
   it("names the distribution whatever the quotes", () => {
-    assert.strictEqual(parseOsRelease("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), "Debian GNU/Linux 12 (bookworm)")
+    assert.strictEqual(
+      parseOsRelease("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+      "Debian GNU/Linux 12 (bookworm)"
+    )
     assert.strictEqual(parseOsRelease("PRETTY_NAME='Void Linux'"), "Void Linux")
     assert.strictEqual(parseOsRelease("NAME=Alpine\nVERSION=\"3 \\\"x\\\"\""), "Alpine 3 \"x\"")
     assert.isUndefined(parseOsRelease("# nothing\n"))
@@ -54,7 +59,10 @@ describe("OperatingSystem", () => {
         "sys/class/dmi/id/product_name": `${product}\n`
       })
       assert.strictEqual(yield* virtualization(dmi("QEMU", "Standard PC"), { hypervisor: true }), "kvm")
-      assert.strictEqual(yield* virtualization(dmi("VMware, Inc.", "VMware Virtual Platform"), { hypervisor: true }), "vmware")
+      assert.strictEqual(
+        yield* virtualization(dmi("VMware, Inc.", "VMware Virtual Platform"), { hypervisor: true }),
+        "vmware"
+      )
       assert.strictEqual(
         yield* virtualization(dmi("Microsoft Corporation", "Virtual Machine"), { hypervisor: true }),
         "hyperv"
@@ -104,7 +112,10 @@ describe("OperatingSystem", () => {
       bootId: "6E1B2C3D-4F50-4A61-8B72-9C8D7E6F5A4B",
       board: "Mac15,7"
     })
-    assert.strictEqual(parseSwVers("ProductName:\t\tmacOS\nProductVersion:\t\t15.1\nBuildVersion:\t24B83\n"), "macOS 15.1")
+    assert.strictEqual(
+      parseSwVers("ProductName:\t\tmacOS\nProductVersion:\t\t15.1\nBuildVersion:\t24B83\n"),
+      "macOS 15.1"
+    )
     assert.deepStrictEqual(parseSysctl("").cpu, { features: [] })
   })
 })

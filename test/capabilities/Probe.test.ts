@@ -98,7 +98,10 @@ describe("Probe", () => {
       const probe = yield* Probe.make<string>({
         subject: "riddles",
         initial: "unknown",
-        detect: () => broken ? Effect.die(new TypeError("undefined is not a function")) : Effect.succeed({ facts: "solved", findings: [] })
+        detect: () =>
+          broken
+            ? Effect.die(new TypeError("undefined is not a function"))
+            : Effect.succeed({ facts: "solved", findings: [] })
       })
       yield* probe.run
       assert.strictEqual(probe.last().facts, "unknown")

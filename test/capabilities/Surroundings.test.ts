@@ -56,10 +56,20 @@ describe("Network", () => {
 
   it.effect("has nothing to find without an orchestrator", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* Network.detect(deviceFiles("/"), undefined), { facts: undefined, findings: [], goodFor: "1 day" })
+      assert.deepStrictEqual(yield* Network.detect(deviceFiles("/"), undefined), {
+        facts: undefined,
+        findings: [],
+        goodFor: "1 day"
+      })
     }))
 
   it("does not take -1, which virtual and wireless links say, for a speed", () => {
-    assert.deepStrictEqual(["-1", "10000", "0", "", undefined].map(Network.parseLinkSpeed), [undefined, 10_000, undefined, undefined, undefined])
+    assert.deepStrictEqual(["-1", "10000", "0", "", undefined].map(Network.parseLinkSpeed), [
+      undefined,
+      10_000,
+      undefined,
+      undefined,
+      undefined
+    ])
   })
 })

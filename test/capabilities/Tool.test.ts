@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -30,7 +30,10 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scopedLive("gives what a tool prints, with the C locale, our environment and nothing on stdin", () =>
     Effect.gen(function*() {
       const outcome = yield* run("printf '%s %s\\n' \"$LC_ALL\" \"$FAKE\"; cat; echo oops >&2")
-      assert.deepStrictEqual(outcome._tag === "Right" ? outcome.right : outcome.left, { stdout: "C yes\n", stderr: "oops\n" })
+      assert.deepStrictEqual(outcome._tag === "Right" ? outcome.right : outcome.left, {
+        stdout: "C yes\n",
+        stderr: "oops\n"
+      })
     }))
 
   it.scopedLive("tells a failure by its exit code, with what was printed before", () =>
@@ -108,7 +111,11 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scopedLive("does not start a tool again before the one that could not be killed has ended", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const file = fakeTool(directory, "tool", "echo $$ >> $1/pids\nuntil [ -e $1/end ] || [ ! -e $1 ]; do sleep 0.01; done")
+      const file = fakeTool(
+        directory,
+        "tool",
+        "echo $$ >> $1/pids\nuntil [ -e $1/end ] || [ ! -e $1 ]; do sleep 0.01; done"
+      )
       // As if a driver held it.
       const tools = Tool.make({ path: directory, env: {}, platform: process.platform, kill: () => {} })
       const attempt = Effect.either(tools.run(file, [directory], "300 millis"))

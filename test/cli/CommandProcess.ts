@@ -52,7 +52,10 @@ export const startScript = (
   env: Readonly<Record<string, string>> = {}
 ): CommandProcess => {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ORCHION_")))
-  const child = spawn(process.execPath, [script, ...args], { env: { ...inherited, NO_COLOR: "1", ...env }, stdio: "pipe" })
+  const child = spawn(process.execPath, [script, ...args], {
+    env: { ...inherited, NO_COLOR: "1", ...env },
+    stdio: "pipe"
+  })
   running.add(child)
   let stdout = ""
   let stderr = ""
@@ -100,4 +103,5 @@ export const startScript = (
 export const run = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>): Promise<Ended> =>
   start(args, env).ended
 
-export const runScript = (script: string, args: ReadonlyArray<string>): Promise<Ended> => startScript(script, args).ended
+export const runScript = (script: string, args: ReadonlyArray<string>): Promise<Ended> =>
+  startScript(script, args).ended

@@ -8,8 +8,9 @@ import * as AgentConfig from "../../src/config/AgentConfig.js"
 import * as OrchestratorConfig from "../../src/config/OrchestratorConfig.js"
 import * as Setting from "../../src/config/Setting.js"
 
-const read = (sources: { readonly flags?: Record<string, ReadonlyArray<string>>; readonly env?: Record<string, string> }) =>
-  AgentConfig.fromSources([Setting.commandLine(sources.flags ?? {}), Setting.environment(sources.env ?? {})])
+const read = (
+  sources: { readonly flags?: Record<string, ReadonlyArray<string>>; readonly env?: Record<string, string> }
+) => AgentConfig.fromSources([Setting.commandLine(sources.flags ?? {}), Setting.environment(sources.env ?? {})])
 
 const valid = (sources: Parameters<typeof read>[0]) => Either.getOrThrowWith(read(sources), (error) => error)
 
@@ -17,7 +18,9 @@ const problem = (sources: Parameters<typeof read>[0]) =>
   Either.match(read(sources), { onLeft: ({ message }) => message, onRight: () => "it is valid" })
 
 /** Flag, default as a source would write it, and what that is read as. */
-const table: ReadonlyArray<readonly [flag: string, key: keyof typeof AgentConfig.settings, text: string | undefined, value: unknown]> = [
+const table: ReadonlyArray<
+  readonly [flag: string, key: keyof typeof AgentConfig.settings, text: string | undefined, value: unknown]
+> = [
   ["orchestrator", "orchestrator", "localhost:50051", { host: "localhost", port: 50_051 }],
   ["heartbeat-interval", "heartbeatInterval", "5s", Duration.seconds(5)],
   ["capability-interval", "capabilityInterval", "10s", Duration.seconds(10)],

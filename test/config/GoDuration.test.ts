@@ -42,7 +42,10 @@ describe("a duration as Go writes it", () => {
   })
 
   it("is any sum of numbers with units", () => {
-    const unit = FastCheck.constantFrom<readonly [string, number]>(["ms", 1], ["s", 1_000], ["m", 60_000], ["h", 3_600_000])
+    const unit = FastCheck.constantFrom<readonly [string, number]>(["ms", 1], ["s", 1_000], ["m", 60_000], [
+      "h",
+      3_600_000
+    ])
     const parts = FastCheck.array(FastCheck.tuple(FastCheck.nat(9_999), unit), { minLength: 1, maxLength: 6 })
     FastCheck.assert(
       FastCheck.property(parts, (parts) => {
@@ -83,7 +86,11 @@ describe("an address with a port", () => {
   })
 
   it("is this machine's own by name and by address", () => {
-    for (const host of ["localhost", "127.0.0.1", "127.1.2.3", "::1", "a.localhost"]) assert.isTrue(HostPort.isLoopback(host))
-    for (const host of ["0.0.0.0", "10.0.0.7", "localhost.lan", "::", "127.0.0.1.lan"]) assert.isFalse(HostPort.isLoopback(host))
+    for (const host of ["localhost", "127.0.0.1", "127.1.2.3", "::1", "a.localhost"]) {
+      assert.isTrue(HostPort.isLoopback(host))
+    }
+    for (const host of ["0.0.0.0", "10.0.0.7", "localhost.lan", "::", "127.0.0.1.lan"]) {
+      assert.isFalse(HostPort.isLoopback(host))
+    }
   })
 })

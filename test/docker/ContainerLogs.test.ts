@@ -107,7 +107,9 @@ describe("a container's log", () => {
 
   it.scoped("keeps text that has no time in front", () =>
     Effect.gen(function*() {
-      const server = yield* engine(sends(frame(1, "no time at all\n"), frame(2, `${"y".repeat(100)}\n`), frame(1, "x\n")))
+      const server = yield* engine(
+        sends(frame(1, "no time at all\n"), frame(2, `${"y".repeat(100)}\n`), frame(1, "x\n"))
+      )
       assert.deepStrictEqual((yield* read(server)).map(({ text }) => text), ["no time at all", "y".repeat(100), "x"])
     }))
 
@@ -204,7 +206,14 @@ describe("a log that is followed", () => {
         }
         server.on("GET /containers/abc/json", Scripted.json(Scripted.inspected("abc", { Status: "exited" })))
         // What the engine has from `since` on: some of it was read before.
-        return sends(line(2, 5, "b"), line(1, 7, "c"), line(1, 7, "d"), line(1, 7, "e"), line(2, 6, "f"), line(1, 8, "g"))(
+        return sends(
+          line(2, 5, "b"),
+          line(1, 7, "c"),
+          line(1, 7, "d"),
+          line(1, 7, "e"),
+          line(2, 6, "f"),
+          line(1, 8, "g")
+        )(
           response,
           request
         )
@@ -213,7 +222,9 @@ describe("a log that is followed", () => {
         const fiber = yield* Effect.fork(Stream.runCollect(logs({ follow: true, tail: 10 })))
         yield* server.arrived(route)
         yield* sleepThrough(500)
-        const texts = Chunk.toReadonlyArray(yield* Fiber.join(fiber)).map(({ text }) => text)
+        const texts = Chunk.toReadonlyArray(yield* Fiber.join(fiber)).map(({ text }) =>
+          text
+        )
         assert.deepStrictEqual(texts, ["a", "b", "c", "d", "e", "f", "g"])
         const requests = yield* server.arrived(route, 3)
         assert.strictEqual(requests[0]?.query.get("tail"), "10")
@@ -306,9 +317,12 @@ describe("the frames of a container's output", () => {
   })
 
   it.prop("make the same lines however the bytes are split", {
-    texts: FastCheck.array(FastCheck.string({ unit: "binary", maxLength: 40 }).map((text) => text.replace(/[\r\n]/g, "")), {
-      maxLength: 20
-    }),
+    texts: FastCheck.array(
+      FastCheck.string({ unit: "binary", maxLength: 40 }).map((text) => text.replace(/[\r\n]/g, "")),
+      {
+        maxLength: 20
+      }
+    ),
     size: FastCheck.integer({ min: 1, max: 20 })
   }, ({ size, texts }) => {
     const bytes = Buffer.from(texts.map((text) => `${text}\n`).join(""))

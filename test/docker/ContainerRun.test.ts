@@ -92,7 +92,10 @@ describe("a container that is run", () => {
   it.scoped("is removed also when it cannot be stopped", () =>
     Effect.gen(function*() {
       const server = yield* engine
-      server.on(stop, Scripted.refuse(500, "cannot stop container: abc: tried to kill container, but did not receive an exit event"))
+      server.on(
+        stop,
+        Scripted.refuse(500, "cannot stop container: abc: tried to kill container, but did not receive an exit event")
+      )
       yield* Effect.flatMap(Docker, (docker) => Effect.scoped(docker.adoptScoped("abc"))).pipe(
         Effect.provide(Scripted.layer(server))
       )
@@ -198,14 +201,20 @@ describe("a container that does not start", () => {
     },
     {
       title: "since the GPU that it asks for does not exist",
-      answer: Scripted.refuse(500, "OCI runtime create failed: nvidia-container-cli: device error: 7: unknown device: unknown"),
+      answer: Scripted.refuse(
+        500,
+        "OCI runtime create failed: nvidia-container-cli: device error: 7: unknown device: unknown"
+      ),
       input: { gpus: { vendor: "nvidia", devices: ["7"] } },
       tag: "GpuUnavailable",
       says: ["(7)", "nvidia-smi -L"]
     },
     {
       title: "since the GPU's driver does not work",
-      answer: Scripted.refuse(500, "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown"),
+      answer: Scripted.refuse(
+        500,
+        "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown"
+      ),
       input: { gpus: { vendor: "nvidia", devices: ["0"] } },
       tag: "GpuUnavailable",
       says: ["driver does not work"]
@@ -275,8 +284,18 @@ describe("a container that does not start", () => {
         server.on(
           "GET /containers/json",
           Scripted.json([
-            { Id: "abc", Names: [`/${name}`], State: "created", Ports: [{ PrivatePort: 80, PublicPort: 8000, Type: "tcp" }] },
-            { Id: "def", Names: ["/old-vllm"], State: "running", Ports: [{ PrivatePort: 80, PublicPort: 8000, Type: "tcp" }] }
+            {
+              Id: "abc",
+              Names: [`/${name}`],
+              State: "created",
+              Ports: [{ PrivatePort: 80, PublicPort: 8000, Type: "tcp" }]
+            },
+            {
+              Id: "def",
+              Names: ["/old-vllm"],
+              State: "running",
+              Ports: [{ PrivatePort: 80, PublicPort: 8000, Type: "tcp" }]
+            }
           ])
         )
         const error = yield* failure(server, { ports: [{ container: 1, host: 7000 }, { container: 80, host: 8000 }] })
@@ -358,8 +377,10 @@ describe("GPUs", () => {
   const gpus = { vendor: "nvidia", devices: ["0", "1"] } as const
 
   const requested = (server: Scripted.ScriptedDocker) =>
-    Effect.map(server.arrived(create), (requests) =>
-      requests.map(({ body }) => Object(body["HostConfig"])["DeviceRequests"]))
+    Effect.map(
+      server.arrived(create),
+      (requests) => requests.map(({ body }) => Object(body["HostConfig"])["DeviceRequests"])
+    )
 
   const podman = Scripted.json({ Version: "5.2.0", ApiVersion: "1.41", Components: [{ Name: "Podman Engine" }] })
   const hook = [{ Driver: "nvidia", DeviceIDs: ["0", "1"], Capabilities: [["gpu"]] }]
@@ -378,7 +399,10 @@ describe("GPUs", () => {
       server.on("GET /info", Scripted.json({ CDISpecDirs: ["/etc/cdi"] }))
       server.on(start, (response, request) => {
         server.on(start, Scripted.empty())
-        return Scripted.refuse(500, "could not select device driver \"nvidia\" with capabilities: [[gpu]]")(response, request)
+        return Scripted.refuse(500, "could not select device driver \"nvidia\" with capabilities: [[gpu]]")(
+          response,
+          request
+        )
       })
       yield* Effect.provide(run({ gpus }), Scripted.layer(server))
       assert.deepStrictEqual(yield* requested(server), [hook, cdi])

@@ -50,7 +50,10 @@ describe("the description of a container", () => {
         [{ gpus: { vendor: "nvidia", devices: [] } }, "gpus.devices: no GPU is named"],
         [{ gpus: { vendor: "nvidia", devices: ["0", "0"] } }, "gpus.devices: 0 is named twice."],
         [{ gpus: { vendor: "nvidia", devices: ["a b"] } }, "gpus.devices: \"a b\" is not an index or uuid of a GPU."],
-        [{ devices: [{ host: "/dev/kfd", permissions: "rr" }] }, "devices[0].permissions: \"rr\" is not made of r, w and m."],
+        [
+          { devices: [{ host: "/dev/kfd", permissions: "rr" }] },
+          "devices[0].permissions: \"rr\" is not made of r, w and m."
+        ],
         [{ network: "host", ports: [{ container: 80 }] }, "ports: with network \"host\""],
         [{ memroyBytes: 1 }, "memroyBytes: is unexpected"]
       ] as const
@@ -130,7 +133,8 @@ describe("what the engine is asked for", () => {
   const body = (
     input: Partial<ContainerSpec.ContainerSpecInput>,
     options: Partial<CreateRequest.CreateOptions> = {}
-  ): Record<string, unknown> => CreateRequest.body(make(input), { kind: "docker", gpuMethod: "hook", runId: "run", ...options })
+  ): Record<string, unknown> =>
+    CreateRequest.body(make(input), { kind: "docker", gpuMethod: "hook", runId: "run", ...options })
   const host = (
     input: Partial<ContainerSpec.ContainerSpecInput>,
     options: Partial<CreateRequest.CreateOptions> = {}

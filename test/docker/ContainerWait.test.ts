@@ -63,7 +63,10 @@ describe("waiting for a container's end", () => {
         server.on(inspect, Scripted.refuse(404, "No such container"))
         return Scripted.refuse(404, "No such container")(response, request)
       })
-      assert.strictEqual((yield* Effect.flip(Effect.provide(waiting, Scripted.layer(server))))._tag, "ContainerNotFound")
+      assert.strictEqual(
+        (yield* Effect.flip(Effect.provide(waiting, Scripted.layer(server))))._tag,
+        "ContainerNotFound"
+      )
     }))
 
   it.scoped("sees the end although the engine's word never comes", () =>

@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process"
+import * as fs from "node:fs/promises"
 import * as http from "node:http"
 import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
 import { promisify } from "node:util"
 import { afterEach, assert, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -88,26 +90,25 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.notProperty(info, "pid")
     }).pipe(provided))
 
-  it.live("stops a container with its grace, and removes it with its scope", () =>
+  it.scopedLive("stops a container with its grace, and removes it with its scope", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
-      const ended = yield* Deferred.make<ReadonlyArray<string>, unknown>()
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => fs.mkdtemp(path.join(os.tmpdir(), "orchion-grace-"))),
+        (directory) => Effect.promise(() => fs.rm(directory, { recursive: true }))
+      )
+      const files = Effect.promise(() => fs.readdir(directory))
       yield* Effect.scoped(Effect.gen(function*() {
-        const spec = yield* shell("trap 'echo draining; sleep 0.3; echo drained; exit 0' TERM; echo up; while :; do sleep 0.1; done")
-        const container = yield* docker.runScoped(spec, { grace: "10 seconds" })
-        const up = yield* Deferred.make<void>()
-        yield* Effect.forkDaemon(
-          docker.logs(container.id, { follow: true }).pipe(
-            Stream.tap(({ text }) => text === "up" ? Deferred.succeed(up, undefined) : Effect.void),
-            Stream.map(({ text }) => text),
-            Stream.runCollect,
-            Effect.map(Chunk.toReadonlyArray),
-            Effect.intoDeferred(ended)
-          )
+        const spec = yield* shell(
+          "trap 'sleep 0.5; echo > /x/drained; exit 0' TERM; echo > /x/up; while :; do sleep 0.1; done",
+          { mounts: [{ _tag: "Bind", source: directory, target: "/x" }] }
         )
-        yield* Deferred.await(up)
+        yield* docker.runScoped(spec, { grace: "20 seconds" })
+        yield* Effect.repeat(Effect.zipRight(Effect.sleep("10 millis"), files), {
+          until: (names) => names.includes("up")
+        })
       }))
-      assert.deepStrictEqual(yield* Deferred.await(ended), ["up", "draining", "drained"])
+      assert.deepStrictEqual((yield* files).sort(), ["drained", "up"])
       assert.deepStrictEqual(yield* ours, [])
     }).pipe(provided))
 
@@ -185,7 +186,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
     Effect.gen(function*() {
       const docker = yield* Docker
       const count = 20_000
-      const spec = yield* shell(`seq 1 ${count}; dd if=/dev/zero bs=40000 count=1 2>/dev/null; echo; seq 1 5 >&2`)
+      const spec = yield* shell(`seq 1 5 >&2; dd if=/dev/zero bs=40000 count=1 2>/dev/null; echo; seq 1 ${count}`)
       const container = yield* docker.runScoped(spec)
       const lines = Chunk.toReadonlyArray(yield* Stream.runCollect(docker.logs(container.id, { follow: true })))
       const numbers = lines.filter(({ stream, text }) => stream === "stdout" && /^\d+$/.test(text))

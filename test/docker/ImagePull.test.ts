@@ -45,8 +45,11 @@ interface Script {
 /** An engine that has the image once a pull has gone well. */
 const engine = Effect.map(Scripted.make, (server) => {
   let there = false
-  server.on(inspectImage, (response, request) =>
-    (there ? Scripted.json({ Id: "sha256:0123" }) : Scripted.refuse(404, "No such image"))(response, request))
+  server.on(
+    inspectImage,
+    (response, request) =>
+      (there ? Scripted.json({ Id: "sha256:0123" }) : Scripted.refuse(404, "No such image"))(response, request)
+  )
   server.on(create, Scripted.lines(wholePull))
   return {
     ...server,
@@ -59,9 +62,11 @@ const engine = Effect.map(Scripted.make, (server) => {
       server.on(create, (response, request) => {
         const script = answers[Math.min(next++, answers.length - 1)]
         if (script === undefined) return
-        if (script.good) response.on("finish", () => {
-          there = true
-        })
+        if (script.good) {
+          response.on("finish", () => {
+            there = true
+          })
+        }
         return script.answer(response, request)
       })
     }

@@ -5,7 +5,7 @@ import type { Socket } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Docker } from "../../src/docker/Docker.js"
 import type * as DockerEndpoint from "../../src/docker/DockerEndpoint.js"
@@ -168,8 +168,9 @@ export const make: Effect.Effect<ScriptedDocker, never, Scope.Scope> = Effect.ge
         })
         requests.push(arrived)
         const found = routes.find(({ route }) => fits(route, arrived))
-        if (found === undefined) refuse(404, `nothing is scripted for ${arrived.method} ${arrived.path}`)(response, arrived)
-        else void found.answer(response, arrived)
+        if (found === undefined) {
+          refuse(404, `nothing is scripted for ${arrived.method} ${arrived.path}`)(response, arrived)
+        } else void found.answer(response, arrived)
         changed()
       })
     })

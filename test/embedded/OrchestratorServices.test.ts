@@ -29,7 +29,9 @@ describe("the embedded orchestrator's gRPC services", () => {
       const { nodes } = yield* client.unary(OrchestratorService, "ListNodes", {}, { deadline })
       assert.strictEqual(nodes.length, 1)
       const [listed] = nodes
-      if (listed === undefined || listed.capabilities === null) return assert.fail("the node is not listed with its capabilities")
+      if (listed === undefined || listed.capabilities === null) {
+        return assert.fail("the node is not listed with its capabilities")
+      }
       assert.strictEqual(listed.id, "a")
       assert.strictEqual(listed.hostname, "host-of-a")
       assert.strictEqual(listed.agent_address, "10.0.0.7:50052")

@@ -7,7 +7,9 @@ const { gib, gpu, machine } = Machines
 
 describe("the descriptions that dashboards print", () => {
   it("say what a machine without a GPU is", () => {
-    const described = CapabilityStrings.of(machine({ memory: Machines.memory({ totalBytes: Math.round(23.54 * gib) }) }))
+    const described = CapabilityStrings.of(
+      machine({ memory: Machines.memory({ totalBytes: Math.round(23.54 * gib) }) })
+    )
     assert.deepStrictEqual(described, {
       cpu: "8 cores",
       memory: "23.54 GB",

@@ -11,7 +11,8 @@ import {
 
 /** The contract that fleets in the field speak: `name = number: type`. What we add has numbers from 100 up. */
 const messages: Readonly<Record<string, string>> = {
-  Capabilities: "cpu = 1: string, memory = 2: string, os = 3: string, gpu_type = 4: string, gpu_vram_total = 5: string, "
+  Capabilities:
+    "cpu = 1: string, memory = 2: string, os = 3: string, gpu_type = 4: string, gpu_vram_total = 5: string, "
     + "gpu_vram_available = 6: string, power_usage = 7: string, gpu_vram_used = 8: string, gpu_temperature = 9: string, "
     + "gpu_power_usage = 10: string",
   Node: "id = 1: string, hostname = 2: string, capabilities = 3: Capabilities, last_seen_unix = 4: int64, "
@@ -26,18 +27,21 @@ const messages: Readonly<Record<string, string>> = {
   ListNodesRequest: "",
   StreamLogsRequest: "",
   ChatMessage: "role = 1: string, content = 2: string",
-  ChatCompletionRequest: "model = 1: string, messages = 2: repeated ChatMessage, temperature = 3: float, stream = 4: bool, "
+  ChatCompletionRequest:
+    "model = 1: string, messages = 2: repeated ChatMessage, temperature = 3: float, stream = 4: bool, "
     + "max_tokens = 5: int32",
   ChatChoice: "index = 1: int32, message = 2: ChatMessage, finish_reason = 3: string",
   ChatCompletionResponse: "id = 1: string, model = 2: string, choices = 3: repeated ChatChoice, created = 4: int64, "
     + "object = 5: string",
   EmbeddingRequest: "model = 1: string, input = 2: repeated string",
   Embedding: "embedding = 1: repeated float, index = 2: int32",
-  EmbeddingResponse: "model = 1: string, data = 2: repeated Embedding, object = 3: string, usage_prompt_tokens = 4: int32",
+  EmbeddingResponse:
+    "model = 1: string, data = 2: repeated Embedding, object = 3: string, usage_prompt_tokens = 4: int32",
   SubmitJobRequest: "job_id = 1: string, job_type = 2: JobType, payload = 3: bytes",
   SubmitJobResponse: "job_id = 1: string, status = 2: JobStatus",
   GetJobStatusRequest: "job_id = 1: string",
-  GetJobStatusResponse: "job_id = 1: string, status = 2: JobStatus, assigned_node = 3: string, error_message = 4: string, "
+  GetJobStatusResponse:
+    "job_id = 1: string, status = 2: JobStatus, assigned_node = 3: string, error_message = 4: string, "
     + "result = 5: bytes",
   LogEntry: "id = 1: string, timestamp = 2: int64, level = 3: LogLevel, source = 4: string, message = 5: string, "
     + "fields = 6: map<string, string>",
@@ -103,11 +107,14 @@ const show = ([name, { id, keyType, rule, type }]: readonly [string, Field]) =>
   }`
 
 describe("the contract, orchion.v1", () => {
-  it.each(Object.entries(messages))("has the message %s with the fields and numbers that the field speaks", (message, fields) => {
-    const found = fieldsOf(message)
-    assert.strictEqual(found.filter(([, { id }]) => id < 100).map(show).join(", "), fields)
-    for (const [, { id }] of found) assert.isTrue(id >= 100 || fields.includes(` = ${id}: `))
-  })
+  it.each(Object.entries(messages))(
+    "has the message %s with the fields and numbers that the field speaks",
+    (message, fields) => {
+      const found = fieldsOf(message)
+      assert.strictEqual(found.filter(([, { id }]) => id < 100).map(show).join(", "), fields)
+      for (const [, { id }] of found) assert.isTrue(id >= 100 || fields.includes(` = ${id}: `))
+    }
+  )
 
   it.each(Object.entries(enums))("has the enum %s", (name, values) => {
     assert.deepStrictEqual(at(name, "values"), values)

@@ -30,6 +30,11 @@ const node = (id = "tester"): NodeRegistration => ({
 
 const chat = { model: "m", messages: [{ role: "user", content: "hi" }], stream: true }
 
+interface Told {
+  readonly _tag: string
+  readonly message: string
+}
+
 const drain = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
 
 describe("an orchestrator over gRPC", () => {
@@ -63,14 +68,17 @@ describe("an orchestrator over gRPC", () => {
       const orchestrator = yield* client((yield* embedded).port)
       const error = yield* Effect.flip(orchestrator.register(node("")))
       assert.deepInclude(error, { _tag: "OrchestratorRejected", code: "INVALID_ARGUMENT" })
-      assert.match(error.message, /^the orchestrator at 127\.0\.0\.1:\d+ refused to register this node: the node's id is empty/)
+      assert.match(
+        error.message,
+        /^the orchestrator at 127\.0\.0\.1:\d+ refused to register this node: the node's id is empty/
+      )
     }))
 
   it.scopedLive("tells what it does not have", () =>
     Effect.gen(function*() {
       const orchestrator = yield* client(yield* Peers.orchestrator())
       const report = Machines.report()
-      const asked: Readonly<Record<string, Effect.Effect<unknown, { readonly _tag: string; readonly message: string }>>> = {
+      const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
         "register this node": orchestrator.register(node()),
         "take this node's heartbeat": orchestrator.heartbeat("tester"),
         "update this node's hardware": orchestrator.updateNode("tester", report),
@@ -83,8 +91,11 @@ describe("an orchestrator over gRPC", () => {
       }
       for (const [operation, effect] of Object.entries(asked)) {
         const error = yield* Effect.flip(effect)
-        assert.deepInclude(error, { _tag: "OrchestratorUnimplemented", operation })
-        assert.strictEqual(error.message, `the orchestrator at ${orchestrator.address} does not know how to ${operation}`)
+        assert.strictEqual(error._tag, "OrchestratorUnimplemented")
+        assert.strictEqual(
+          error.message,
+          `the orchestrator at ${orchestrator.address} does not know how to ${operation}`
+        )
       }
     }))
 
@@ -118,7 +129,11 @@ describe("an orchestrator over gRPC", () => {
       }
       for (status of transient) {
         const error = yield* Effect.flip(orchestrator.register(node()))
-        assert.deepInclude(error, { _tag: "OrchestratorUnreachable", timedOut: false, reason: `because (${Status[status]})` })
+        assert.deepInclude(error, {
+          _tag: "OrchestratorUnreachable",
+          timedOut: false,
+          reason: `because (${Status[status]})`
+        })
       }
     }))
 
@@ -212,9 +227,12 @@ describe("an orchestrator over gRPC", () => {
 
 describe("an orchestrator that misbehaves", () => {
   const unreachable = (port: number, deadline?: "200 millis") =>
-    Effect.flatMap(client(port, deadline), (orchestrator) =>
-      Effect.flatMap(Effect.flip(orchestrator.heartbeat("tester")), (error) =>
-        error._tag === "OrchestratorUnreachable" ? Effect.succeed(error) : Effect.die(error)))
+    Effect.flatMap(
+      client(port, deadline),
+      (orchestrator) =>
+        Effect.flatMap(Effect.flip(orchestrator.heartbeat("tester")), (error) =>
+          error._tag === "OrchestratorUnreachable" ? Effect.succeed(error) : Effect.die(error))
+    )
 
   it.scopedLive("and does not run is unreachable at once, and says so", () =>
     Effect.gen(function*() {
@@ -239,7 +257,8 @@ describe("an orchestrator that misbehaves", () => {
       let late = true
       const orchestrator = yield* client(
         yield* Peers.orchestrator({
-          Heartbeat: () => Effect.suspend(() => late ? Effect.delay(Effect.succeed({}), "10 seconds") : Effect.succeed({}))
+          Heartbeat: () =>
+            Effect.suspend(() => late ? Effect.delay(Effect.succeed({}), "10 seconds") : Effect.succeed({}))
         }),
         "200 millis"
       )

@@ -8,8 +8,9 @@ import * as Schedule from "effect/Schedule"
 import * as Reconnect from "../../src/orchestrator/Reconnect.js"
 
 const waits = (tries: number, random: Random.Random) =>
-  Effect.flatMap(Reconnect.ReconnectPolicy, (policy) =>
-    Schedule.run(Reconnect.schedule(policy), 0, Arr.replicate(undefined, tries))
+  Effect.flatMap(
+    Reconnect.ReconnectPolicy,
+    (policy) => Schedule.run(Reconnect.schedule(policy), 0, Arr.replicate(undefined, tries))
   ).pipe(
     Effect.map((delays) => Chunk.toReadonlyArray(delays).map(Duration.toMillis)),
     Effect.withRandom(random)
@@ -26,7 +27,23 @@ describe("the waits between tries", () => {
 
   it.effect("are each jittered by a fifth either way, the longest too", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual((yield* waits(7, Random.fixed([0]))).map(Math.round), [400, 800, 1_600, 3_200, 6_400, 12_800, 24_000])
-      assert.deepStrictEqual((yield* waits(7, Random.fixed([1]))).map(Math.round), [600, 1_200, 2_400, 4_800, 9_600, 19_200, 36_000])
+      assert.deepStrictEqual((yield* waits(7, Random.fixed([0]))).map(Math.round), [
+        400,
+        800,
+        1_600,
+        3_200,
+        6_400,
+        12_800,
+        24_000
+      ])
+      assert.deepStrictEqual((yield* waits(7, Random.fixed([1]))).map(Math.round), [
+        600,
+        1_200,
+        2_400,
+        4_800,
+        9_600,
+        19_200,
+        36_000
+      ])
     }))
 })

@@ -82,7 +82,11 @@ describe("what an agent knows of its machine", () => {
   it("leaves what is unknown unknown", () => {
     const { report } = sent(registration())
     assert.isFalse(report === undefined)
-    assert.deepStrictEqual(Object.keys(report?.capabilities.cpu ?? {}).sort(), ["architecture", "features", "logicalCores"])
+    assert.deepStrictEqual(Object.keys(report?.capabilities.cpu ?? {}).sort(), [
+      "architecture",
+      "features",
+      "logicalCores"
+    ])
     assert.notProperty(report?.capabilities ?? {}, "network")
   })
 
@@ -99,7 +103,12 @@ describe("what an agent knows of its machine", () => {
       },
       { name: "ollama", state: "ready", models: [], detail: "", restarts: 0 }
     ]
-    const labels: Readonly<Record<string, string>> = { zone: "rack-7", _private: "kept", cache_bytes: "12", camelCase: "kept" }
+    const labels: Readonly<Record<string, string>> = {
+      zone: "rack-7",
+      _private: "kept",
+      cache_bytes: "12",
+      camelCase: "kept"
+    }
     const node = sent(registration({ engines, labels, agentVersion: "1.2.3" }))
     assert.deepInclude(node, {
       id: "tester",
@@ -147,7 +156,10 @@ describe("what another agent sends", () => {
 
   it("is read by its descriptions alone when its figures make no sense", () => {
     const whole = Wire.toCapabilities(Machines.report())
-    const node = received({ id: "theirs", capabilities: { ...whole, cpu_info: { architecture: "", logical_cores: 0 } } })
+    const node = received({
+      id: "theirs",
+      capabilities: { ...whole, cpu_info: { architecture: "", logical_cores: 0 } }
+    })
     assert.strictEqual(node.strings.cpu, "8 cores")
     assert.notProperty(node, "report")
   })

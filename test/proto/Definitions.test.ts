@@ -32,7 +32,13 @@ const samples: Readonly<Record<string, object>> = {
     }
   },
   SubmitJob: { job_id: "j", job_type: "JOB_TYPE_EMBEDDINGS", payload: Buffer.from([0, 1, 255]) },
-  ChatCompletion: { model: "m", messages: [{ role: "user", content: "ü" }], temperature: 0.5, stream: true, max_tokens: -1 },
+  ChatCompletion: {
+    model: "m",
+    messages: [{ role: "user", content: "ü" }],
+    temperature: 0.5,
+    stream: true,
+    max_tokens: -1
+  },
   Embeddings: { model: "m", input: ["a", ""] }
 }
 

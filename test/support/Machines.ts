@@ -77,7 +77,9 @@ export interface ScriptedCapabilities {
 export const scripted = (): ScriptedCapabilities => {
   const read = Effect.suspend(() => {
     const found = script.now
-    return Duration.toMillis(script.takes) === 0 ? Effect.succeed(found) : Effect.delay(Effect.succeed(found), script.takes)
+    return Duration.toMillis(script.takes) === 0
+      ? Effect.succeed(found)
+      : Effect.delay(Effect.succeed(found), script.takes)
   })
   const script: ScriptedCapabilities = {
     now: machine(),

@@ -19,7 +19,11 @@ export interface ImportOptions {
 export const importImage = (options: ImportOptions): Promise<void> =>
   new Promise((resolve, reject) => {
     const at = options.name.lastIndexOf(":")
-    const query = new URLSearchParams({ fromSrc: "-", repo: options.name.slice(0, at), tag: options.name.slice(at + 1) })
+    const query = new URLSearchParams({
+      fromSrc: "-",
+      repo: options.name.slice(0, at),
+      tag: options.name.slice(at + 1)
+    })
     for (const change of options.changes ?? []) query.append("changes", change)
     const request = http.request({
       socketPath: options.socket,
@@ -54,7 +58,23 @@ export const removeImage = (socket: string, name: string): Promise<void> =>
   })
 
 /** The commands that tests use in containers. */
-const applets = ["sh", "sleep", "echo", "cat", "httpd", "nc", "true", "false", "kill", "seq", "dd", "ls", "id", "env", "wget"]
+const applets = [
+  "sh",
+  "sleep",
+  "echo",
+  "cat",
+  "httpd",
+  "nc",
+  "true",
+  "false",
+  "kill",
+  "seq",
+  "dd",
+  "ls",
+  "id",
+  "env",
+  "wget"
+]
 
 /** A small Unix: one static file and names for it. Needs Debian's busybox-static. */
 export const busyboxFiles = async (): Promise<Record<string, TarEntry>> => ({

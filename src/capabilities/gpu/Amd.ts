@@ -15,7 +15,7 @@ import type { Tools } from "../Tool.js"
 import { amdgpuIdFiles, nameInAmdgpuIds, nameInPciIds, pciIdFiles } from "./DeviceNames.js"
 import type { Drm, DrmCard } from "./Drm.js"
 import { describeGpu, timeLeft, toolFinding } from "./Gpu.js"
-import { type PciBus, pciAddress } from "./PciBus.js"
+import { pciAddress, type PciBus } from "./PciBus.js"
 
 /** AMD's name for an architecture from the driver's number: 90402 is `gfx942`, 90010 `gfx90a`. */
 export const gfxName = (version: number | undefined): string | undefined => {
@@ -90,9 +90,9 @@ const apuDevices = new Set([
 
 /** Whether a GPU shares the system's memory. */
 export const isApu = (device: string, gfx: string | undefined, vramBytes: number | undefined): boolean =>
-  apuDevices.has(device.replace(/^0x/, "").toLowerCase()) || (gfx !== undefined && apuArchitectures.has(gfx)) ||
+  apuDevices.has(device.replace(/^0x/, "").toLowerCase()) || (gfx !== undefined && apuArchitectures.has(gfx))
   // No card of the last ten years has so little: this is a carve-out.
-  (vramBytes !== undefined && vramBytes <= 512 * 1024 * 1024)
+  || (vramBytes !== undefined && vramBytes <= 512 * 1024 * 1024)
 
 /** What amd-smi tells of a card. */
 export interface AmdSmiCard {
@@ -172,7 +172,9 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
     const nodes = new Map<string, { readonly gfx: string | undefined; readonly id: string | undefined }>()
     for (const name of (yield* files.list(folder)).slice(0, 256)) {
       const node = parseKfdNode((yield* files.text(`${folder}/${name}/properties`)) ?? "")
-      if (node !== undefined) nodes.set(node.address, { gfx: node.gfx, id: yield* files.line(`${folder}/${name}/gpu_id`) })
+      if (node !== undefined) {
+        nodes.set(node.address, { gfx: node.gfx, id: yield* files.line(`${folder}/${name}/gpu_id`) })
+      }
     }
     return nodes
   })
@@ -367,7 +369,9 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
         code: "amd.gpu-silent",
         severity: "error",
         subject: `gpu ${gpu.index}`,
-        message: `GPU ${gpu.index}${gpu.pciAddress === undefined ? "" : ` at ${gpu.pciAddress}`} does not answer its driver.`,
+        message: `GPU ${gpu.index}${
+          gpu.pciAddress === undefined ? "" : ` at ${gpu.pciAddress}`
+        } does not answer its driver.`,
         remedy: "Look at the kernel's log (dmesg | grep amdgpu); a reboot helps where a reset of the GPU failed."
       }))
     }

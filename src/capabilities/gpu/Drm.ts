@@ -38,10 +38,10 @@ export const make = (files: DeviceFiles): Drm => {
         device: (yield* files.line(`${folder}/device`)) ?? "",
         revision: (yield* files.line(`${folder}/revision`)) ?? "",
         // The link is the address; a copy of the tree has it in a file too.
-        address: pciAddress(yield* files.link(folder)) ??
-          pciAddress(/^PCI_SLOT_NAME=(.*)$/m.exec((yield* files.text(`${folder}/uevent`)) ?? "")?.[1]),
-        driver: (yield* files.link(`${folder}/driver`)) ??
-          /^DRIVER=(.*)$/m.exec((yield* files.text(`${folder}/uevent`)) ?? "")?.[1],
+        address: pciAddress(yield* files.link(folder))
+          ?? pciAddress(/^PCI_SLOT_NAME=(.*)$/m.exec((yield* files.text(`${folder}/uevent`)) ?? "")?.[1]),
+        driver: (yield* files.link(`${folder}/driver`))
+          ?? /^DRIVER=(.*)$/m.exec((yield* files.text(`${folder}/uevent`)) ?? "")?.[1],
         sensors: sensors === undefined ? undefined : `${folder}/hwmon/${sensors}`
       }
     })

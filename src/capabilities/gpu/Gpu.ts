@@ -30,7 +30,12 @@ export interface GpuFields {
   readonly healthProblem?: string | undefined
 }
 
-const vendorNames: Readonly<Record<GpuVendor, string>> = { nvidia: "NVIDIA", amd: "AMD", intel: "Intel", apple: "Apple" }
+const vendorNames: Readonly<Record<GpuVendor, string>> = {
+  nvidia: "NVIDIA",
+  amd: "AMD",
+  intel: "Intel",
+  apple: "Apple"
+}
 
 const nonNegative = (value: number | undefined) =>
   value === undefined ? undefined : within(Math.round(value), 0, 2 ** 50)
@@ -46,28 +51,31 @@ export const describeGpu = (fields: GpuFields): GpuInfo => {
   // A driver that contradicts itself has told nothing.
   if (total !== undefined && (used ?? 0) + (free ?? 0) > total) used = free = undefined
   const round = (value: number | undefined) => value === undefined ? undefined : Math.round(value * 100) / 100
-  return new GpuInfo(known({
-    vendor: fields.vendor,
-    model: printable(fields.model) ?? `${vendorNames[fields.vendor]} GPU`,
-    uuid: printable(fields.uuid),
-    index: within(fields.index, 0, 65_535),
-    pciAddress: fields.pciAddress,
-    memoryTotalBytes: total,
-    memoryUsedBytes: used,
-    memoryFreeBytes: free,
-    unifiedMemory: fields.unifiedMemory ?? false,
-    utilizationPercent: within(round(fields.utilizationPercent), 0, 100),
-    // What draws no power and is at the freezing point does not measure.
-    temperatureCelsius: within(round(fields.temperatureCelsius), 0.01, 200),
-    powerDrawWatts: within(round(fields.powerDrawWatts), 0.01, maxWatts),
-    powerLimitWatts: within(round(fields.powerLimitWatts), 0.01, maxWatts),
-    driverVersion: printable(fields.driverVersion),
-    computeCapability: printable(fields.computeCapability),
-    migInstances: fields.migInstances ?? [],
-    foreignProcesses: fields.foreignProcesses ?? [],
-    healthy: fields.healthProblem === undefined,
-    healthProblem: printable(fields.healthProblem)
-  }), checked)
+  return new GpuInfo(
+    known({
+      vendor: fields.vendor,
+      model: printable(fields.model) ?? `${vendorNames[fields.vendor]} GPU`,
+      uuid: printable(fields.uuid),
+      index: within(fields.index, 0, 65_535),
+      pciAddress: fields.pciAddress,
+      memoryTotalBytes: total,
+      memoryUsedBytes: used,
+      memoryFreeBytes: free,
+      unifiedMemory: fields.unifiedMemory ?? false,
+      utilizationPercent: within(round(fields.utilizationPercent), 0, 100),
+      // What draws no power and is at the freezing point does not measure.
+      temperatureCelsius: within(round(fields.temperatureCelsius), 0.01, 200),
+      powerDrawWatts: within(round(fields.powerDrawWatts), 0.01, maxWatts),
+      powerLimitWatts: within(round(fields.powerLimitWatts), 0.01, maxWatts),
+      driverVersion: printable(fields.driverVersion),
+      computeCapability: printable(fields.computeCapability),
+      migInstances: fields.migInstances ?? [],
+      foreignProcesses: fields.foreignProcesses ?? [],
+      healthy: fields.healthProblem === undefined,
+      healthProblem: printable(fields.healthProblem)
+    }),
+    checked
+  )
 }
 
 /** What stays true of a GPU that does not answer any more: what it is, but none of its figures. */
@@ -106,7 +114,12 @@ export const toolFinding = (subject: string, error: Exclude<ToolError, { readonl
         })
     }
     case "ToolTooMuchOutput": {
-      return finding({ ...by, code: "tool.flooded", severity: "error", remedy: `Run ${error.tool} by hand to see what it prints.` })
+      return finding({
+        ...by,
+        code: "tool.flooded",
+        severity: "error",
+        remedy: `Run ${error.tool} by hand to see what it prints.`
+      })
     }
     case "ToolFailed": {
       const said = printable(error.stderr, 200) ?? printable(error.stdout, 200)
@@ -123,6 +136,11 @@ export const toolFinding = (subject: string, error: Exclude<ToolError, { readonl
 
 /** The time that is left until a deadline that starts now, however many tools share it; 100 ms at least. */
 export const timeLeft = (deadline: Duration.DurationInput): Effect.Effect<Effect.Effect<Duration.Duration>> =>
-  Effect.map(Clock.currentTimeMillis, (start) =>
-    Effect.map(Clock.currentTimeMillis, (now) =>
-      Duration.millis(Math.max(100, Math.min(Duration.toMillis(deadline), start + Duration.toMillis(deadline) - now)))))
+  Effect.map(
+    Clock.currentTimeMillis,
+    (start) =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        Duration.millis(
+          Math.max(100, Math.min(Duration.toMillis(deadline), start + Duration.toMillis(deadline) - now))
+        ))
+  )

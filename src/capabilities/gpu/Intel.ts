@@ -16,7 +16,7 @@ import type { ToolError, Tools } from "../Tool.js"
 import { nameInPciIds, pciIdFiles } from "./DeviceNames.js"
 import type { Drm, DrmCard } from "./Drm.js"
 import { describeGpu, timeLeft, toolFinding } from "./Gpu.js"
-import { type PciBus, pciAddress } from "./PciBus.js"
+import { pciAddress, type PciBus } from "./PciBus.js"
 
 /** What xpu-smi tells of a device; the figures are bytes, percent, degrees and watts. */
 export interface XpuDevice {
@@ -150,8 +150,8 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: IntelOption
   const power = (card: DrmCard, now: number) =>
     Effect.gen(function*() {
       if (card.sensors === undefined) return undefined
-      const microjoules = (yield* number(`${card.sensors}/energy1_input`)) ??
-        (yield* number(`${card.sensors}/energy2_input`))
+      const microjoules = (yield* number(`${card.sensors}/energy1_input`))
+        ?? (yield* number(`${card.sensors}/energy2_input`))
       const before = energy.get(card.folder)
       if (microjoules === undefined) return undefined
       energy.set(card.folder, { microjoules, at: now })
@@ -184,7 +184,8 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: IntelOption
         remedy: "Run xpu-smi discovery -j by hand; its service (xpumd) or the driver may be missing."
       }))
     }
-    const run = (args: ReadonlyArray<string>) => Effect.flatMap(left, (time) => Effect.either(tools.run(tool, args, time)))
+    const run = (args: ReadonlyArray<string>) =>
+      Effect.flatMap(left, (time) => Effect.either(tools.run(tool, args, time)))
     let devices = told?.devices ?? []
     let discoveredAt = told?.discoveredAt
     if (!fresh(discoveredAt, discoveryAge)) {
@@ -198,7 +199,9 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: IntelOption
           if (device.id === undefined) continue
           const detail = findings.length > 0 ? undefined : yield* run(["discovery", "-d", String(device.id), "-j"])
           if (detail !== undefined && Either.isLeft(detail)) note(detail.left)
-          const more = detail !== undefined && Either.isRight(detail) ? parseDiscovery(detail.right.stdout)?.[0] : undefined
+          const more = detail !== undefined && Either.isRight(detail)
+            ? parseDiscovery(detail.right.stdout)?.[0]
+            : undefined
           detailed.push({ ...device, ...more, id: device.id })
         }
         devices = detailed
@@ -239,9 +242,9 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: IntelOption
       const used = integrated ? undefined : stats?.memoryUsedBytes
       return describeGpu({
         vendor: "intel",
-        model: device?.model ??
-          (listed === undefined ? undefined : /^Intel/.test(listed) ? listed : `Intel ${listed}`) ??
-          `Intel GPU ${card?.device.replace(/^0x/, "8086:") ?? ""}`,
+        model: device?.model
+          ?? (listed === undefined ? undefined : /^Intel/.test(listed) ? listed : `Intel ${listed}`)
+          ?? `Intel GPU ${card?.device.replace(/^0x/, "8086:") ?? ""}`,
         uuid: device?.uuid,
         index,
         pciAddress: address,

@@ -14,7 +14,7 @@ import type { Reading } from "../Probe.js"
 import type { ToolFailed, Tools } from "../Tool.js"
 import { describeGpu, silenced, timeLeft, toolFinding } from "./Gpu.js"
 import { readJetson } from "./Jetson.js"
-import { type PciBus, type PciGpu, pciAddress } from "./PciBus.js"
+import { pciAddress, type PciBus, type PciGpu } from "./PciBus.js"
 
 /** What is asked of every GPU, in this order. */
 export const allFields = [
@@ -175,11 +175,14 @@ export const parseProcesses = (text: string, complete = true): ReadonlyArray<Nvi
     const used = mebibytes(columns.at(-1))
     found.set(`${gpuUuid} ${pid}`, {
       gpuUuid,
-      process: new GpuProcess(known({
-        pid,
-        name: name ?? "unknown",
-        memoryUsedBytes: used === undefined || used > 2 ** 50 ? undefined : Math.round(used)
-      }), checked)
+      process: new GpuProcess(
+        known({
+          pid,
+          name: name ?? "unknown",
+          memoryUsedBytes: used === undefined || used > 2 ** 50 ? undefined : Math.round(used)
+        }),
+        checked
+      )
     })
     if (found.size >= maxProcesses) break
   }
@@ -213,16 +216,16 @@ export const unknownField = (text: string): string | undefined =>
 
 type Diagnosis = Omit<Parameters<typeof finding>[0], "subject">
 
-const reload = "Reboot, or stop everything that uses the GPUs and reload the driver (nvidia_uvm, nvidia_drm, " +
-  "nvidia_modeset, nvidia)."
+const reload = "Reboot, or stop everything that uses the GPUs and reload the driver (nvidia_uvm, nvidia_drm, "
+  + "nvidia_modeset, nvidia)."
 
 /** What is wrong by what the tool says; the first that fits counts. */
 const diagnoses: ReadonlyArray<readonly [pattern: RegExp, exitCode: number | undefined, diagnosis: Diagnosis]> = [
   [/driver\/library version mismatch/i, 18, {
     code: "nvidia.driver-mismatch",
     severity: "error",
-    message: "The kernel runs another version of NVIDIA's driver than the one that is installed " +
-      "(driver/library version mismatch).",
+    message: "The kernel runs another version of NVIDIA's driver than the one that is installed "
+      + "(driver/library version mismatch).",
     remedy: reload
   }],
   [/couldn't communicate with the nvidia driver|driver is not loaded/i, 9, {
@@ -477,8 +480,11 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
     }
     const left = yield* timeLeft(deadline)
     const query = (fields: ReadonlyArray<NvidiaField>) =>
-      Effect.flatMap(left, (time) =>
-        Effect.either(tools.run(tool, [`--query-gpu=${fields.join(",")}`, "--format=csv,noheader,nounits"], time)))
+      Effect.flatMap(
+        left,
+        (time) =>
+          Effect.either(tools.run(tool, [`--query-gpu=${fields.join(",")}`, "--format=csv,noheader,nounits"], time))
+      )
 
     // An old driver refuses the whole query for one field that it does not know: ask again without that.
     let fields = previous.fields
@@ -523,8 +529,12 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
 
     const table = parseTable(stdout, fields, failure === undefined || failure.exitCode !== undefined)
     const remarks = [...table.remarks, ...lines(stderr).filter((line) => line !== "")]
-    const problems = diagnose(remarks, failure?.exitCode, (address) =>
-      [...table.rows.map((row) => row.gpu), ...previous.gpus].find((gpu) => gpu.pciAddress === address)?.index)
+    const problems = diagnose(
+      remarks,
+      failure?.exitCode,
+      (address) =>
+        [...table.rows.map((row) => row.gpu), ...previous.gpus].find((gpu) => gpu.pciAddress === address)?.index
+    )
     const findings = problems.map((problem) => problem.finding)
     if (failure !== undefined && findings.length === 0) findings.push(toolFinding(subject, failure))
     if (table.rows.length === 0) {
@@ -571,14 +581,22 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
     }
     const gpus = table.rows.map(({ gpu }) => jetson !== undefined && gpu.unifiedMemory ? combine(gpu, jetson) : gpu)
     const told = (gpu: { readonly uuid?: string | undefined; readonly pciAddress?: string | undefined }) =>
-      gpus.some((other) => other.uuid === gpu.uuid || (gpu.pciAddress !== undefined && other.pciAddress === gpu.pciAddress))
+      gpus.some((other) =>
+        other.uuid === gpu.uuid || (gpu.pciAddress !== undefined && other.pciAddress === gpu.pciAddress)
+      )
     for (const { address, finding: { code }, index } of problems) {
       if (code !== "nvidia.gpu-lost" || (address === undefined && index === undefined)) continue
       const before = previous.gpus.find((gpu) =>
         address === undefined ? gpu.index === index : gpu.pciAddress === address
       )
       const gpu = before === undefined
-        ? describeGpu({ vendor: "nvidia", model: undefined, index, pciAddress: address, healthProblem: "fell off the bus" })
+        ? describeGpu({
+          vendor: "nvidia",
+          model: undefined,
+          index,
+          pciAddress: address,
+          healthProblem: "fell off the bus"
+        })
         : silenced(before, "fell off the bus")
       if (!told(gpu) && !gpus.some((other) => other.index === gpu.index && gpu.index !== undefined)) gpus.push(gpu)
     }
@@ -620,11 +638,19 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
       processes = parseProcesses(apps.left.stdout, apps.left.exitCode !== undefined)
       // What is wrong with the GPUs has been told already.
       if (findings.length === 0) {
-        findings.push(finding({ ...toolFinding(subject, apps.left), code: "nvidia.processes-unknown", severity: "info" }))
+        findings.push(
+          finding({ ...toolFinding(subject, apps.left), code: "nvidia.processes-unknown", severity: "info" })
+        )
       }
     } else if (apps.left._tag !== "ToolNotFound") findings.push(toolFinding(subject, apps.left))
 
-    const facts = { gpus: gpus.sort((a, b) => (a.index ?? 1024) - (b.index ?? 1024)), processes, fields, mig, migListedAt }
+    const facts = {
+      gpus: gpus.sort((a, b) => (a.index ?? 1024) - (b.index ?? 1024)),
+      processes,
+      fields,
+      mig,
+      migListedAt
+    }
     return failure !== undefined && failure.exitCode === undefined
       ? { facts, findings, goodFor: "10 seconds" as const }
       : { facts, findings }

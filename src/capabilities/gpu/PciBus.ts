@@ -21,9 +21,12 @@ const vendors: Readonly<Record<string, PciGpu["vendor"]>> = { "10DE": "nvidia", 
  * The vendor and device of a GPU from the text of a PCI device's `modalias`; `undefined` for any other device. AMD's
  * Instinct cards say that they are processing accelerators (class 12); other vendors' accelerators are no GPUs.
  */
-export const parseModalias = (text: string): { readonly vendor: PciGpu["vendor"]; readonly deviceId: string } | undefined => {
-  const match = /^pci:v0000([0-9A-F]{4})d0000([0-9A-F]{4})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc[0-9A-F]{2}i[0-9A-F]{2}/
-    .exec(text.trim())
+export const parseModalias = (
+  text: string
+): { readonly vendor: PciGpu["vendor"]; readonly deviceId: string } | undefined => {
+  const match =
+    /^pci:v0000([0-9A-F]{4})d0000([0-9A-F]{4})sv[0-9A-F]{8}sd[0-9A-F]{8}bc([0-9A-F]{2})sc[0-9A-F]{2}i[0-9A-F]{2}/
+      .exec(text.trim())
   const [, id, device, kind] = match ?? []
   const vendor = id === undefined ? undefined : vendors[id]
   if (vendor === undefined || device === undefined) return undefined

@@ -86,7 +86,11 @@ describe("Amd", () => {
         memoryUsedBytes: 134_217_728 + 53_687_091_200,
         powerDrawWatts: 65.04
       })
-      assert.deepInclude({ ...mi300a }, { model: "AMD GPU 1002:74a0", unifiedMemory: true, memoryTotalBytes: 128 * GiB })
+      assert.deepInclude({ ...mi300a }, {
+        model: "AMD GPU 1002:74a0",
+        unifiedMemory: true,
+        memoryTotalBytes: 128 * GiB
+      })
     }))
 
   it.scoped("reads again what changes, and notices a card that comes or goes", () =>
@@ -131,7 +135,9 @@ describe("Amd", () => {
   it.scopedLive("asks amd-smi for what the files lack, once", () =>
     Effect.gen(function*() {
       const files = tree("amd-two-cards")
-      const root = yield* machine(Object.fromEntries(Object.entries(files).filter(([file]) => !/kfd|module/.test(file))))
+      const root = yield* machine(
+        Object.fromEntries(Object.entries(files).filter(([file]) => !/kfd|module/.test(file)))
+      )
       const directory = yield* temporaryDirectory
       const output = path.join(directory, "output")
       fs.writeFileSync(output, fixture("amd/amd-smi-6.4.json"))
@@ -139,7 +145,11 @@ describe("Amd", () => {
       const amd = probe(root, directory)
       for (let round = 0; round < 3; round++) {
         const [card] = (yield* amd.detect).facts.gpus
-        assert.deepInclude({ ...card }, { model: "AMD Radeon PRO W7900", computeCapability: "gfx1100", driverVersion: "6.12.12" })
+        assert.deepInclude({ ...card }, {
+          model: "AMD Radeon PRO W7900",
+          computeCapability: "gfx1100",
+          driverVersion: "6.12.12"
+        })
       }
       assert.strictEqual(fs.readFileSync(path.join(directory, "calls"), "utf8"), "x\n")
     }))
@@ -165,7 +175,10 @@ describe("Amd", () => {
       driverVersion: "6.12.12",
       memoryTotalBytes: 49_136 * 1024 ** 2
     }])
-    assert.deepStrictEqual(Amd.parseAmdSmi(fixture("amd/amd-smi-7.0.json")), [{ gfx: "gfx90a", memoryTotalBytes: 65_520 * 1024 ** 2 }])
+    assert.deepStrictEqual(Amd.parseAmdSmi(fixture("amd/amd-smi-7.0.json")), [{
+      gfx: "gfx90a",
+      memoryTotalBytes: 65_520 * 1024 ** 2
+    }])
     assert.isUndefined(Amd.parseAmdSmi("ERROR: no GPU"))
   })
 
@@ -187,9 +200,15 @@ describe("Amd", () => {
       Amd.parseAmdSmi(text)
       Amd.parseKfdNode(text)
     }))
-    const card = FastCheck.record({ asic: FastCheck.anything(), bus: FastCheck.anything(), vram: FastCheck.record({ size: FastCheck.anything() }) })
+    const card = FastCheck.record({
+      asic: FastCheck.anything(),
+      bus: FastCheck.anything(),
+      vram: FastCheck.record({ size: FastCheck.anything() })
+    })
     FastCheck.assert(FastCheck.property(FastCheck.array(card), (cards) => {
-      for (const found of Amd.parseAmdSmi(JSON.stringify(cards, (_, value) => typeof value === "bigint" ? 1 : value)) ?? []) {
+      for (
+        const found of Amd.parseAmdSmi(JSON.stringify(cards, (_, value) => typeof value === "bigint" ? 1 : value)) ?? []
+      ) {
         assert.isTrue(found.memoryTotalBytes === undefined || Number.isFinite(found.memoryTotalBytes))
       }
     }))
@@ -200,16 +219,32 @@ describe("Amd", () => {
       const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
       const root = yield* machine(tree("amd-two-apus"))
       const amd = probe(root)
-      const names = ["mem_info_vram_total", "mem_info_vram_used", "mem_info_gtt_total", "gpu_busy_percent", "hwmon/hwmon5/temp1_input", "hwmon/hwmon5/power1_input"]
+      const names = [
+        "mem_info_vram_total",
+        "mem_info_vram_used",
+        "mem_info_gtt_total",
+        "gpu_busy_percent",
+        "hwmon/hwmon5/temp1_input",
+        "hwmon/hwmon5/power1_input"
+      ]
       const values = FastCheck.sample(
-        FastCheck.array(FastCheck.oneof(FastCheck.integer().map(String), FastCheck.string(), FastCheck.constant("18446744073709551615")), {
-          minLength: names.length,
-          maxLength: names.length
-        }),
+        FastCheck.array(
+          FastCheck.oneof(
+            FastCheck.integer().map(String),
+            FastCheck.string(),
+            FastCheck.constant("18446744073709551615")
+          ),
+          {
+            minLength: names.length,
+            maxLength: names.length
+          }
+        ),
         60
       )
       for (const round of values) {
-        names.forEach((name, index) => fs.writeFileSync(path.join(root, "sys/class/drm/card1/device", name), round[index] ?? ""))
+        names.forEach((name, index) =>
+          fs.writeFileSync(path.join(root, "sys/class/drm/card1/device", name), round[index] ?? "")
+        )
         for (const gpu of (yield* amd.detect).facts.gpus) assert.isTrue(isGpu(gpu))
       }
     }))

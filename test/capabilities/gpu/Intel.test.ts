@@ -107,7 +107,12 @@ describe("Intel", () => {
 
   it.scopedLive("keeps the cards when xpu-smi fails, or prints something else", () =>
     Effect.gen(function*() {
-      for (const [script, code] of [["exit 5", "tool.failed"], ["echo '{\"error\":\"no xpumd\"}'", "tool.unreadable"], ["echo oops", "tool.unreadable"]]) {
+      for (
+        const [script, code] of [["exit 5", "tool.failed"], ["echo '{\"error\":\"no xpumd\"}'", "tool.unreadable"], [
+          "echo oops",
+          "tool.unreadable"
+        ]]
+      ) {
         const root = yield* machine(tree("intel-two-cards"))
         const directory = yield* temporaryDirectory
         fakeTool(directory, "xpu-smi", script ?? "")
@@ -127,9 +132,18 @@ describe("Intel", () => {
   })
 
   it("makes nothing impossible of any JSON", () => {
-    const value = FastCheck.oneof(FastCheck.double(), FastCheck.string(), FastCheck.constantFrom(-1, "N/A", null, "1e999"))
+    const value = FastCheck.oneof(
+      FastCheck.double(),
+      FastCheck.string(),
+      FastCheck.constantFrom(-1, "N/A", null, "1e999")
+    )
     const metric = FastCheck.record({
-      metrics_type: FastCheck.constantFrom("XPUM_STATS_MEMORY_USED", "XPUM_STATS_POWER", "XPUM_STATS_GPU_UTILIZATION", "x"),
+      metrics_type: FastCheck.constantFrom(
+        "XPUM_STATS_MEMORY_USED",
+        "XPUM_STATS_POWER",
+        "XPUM_STATS_GPU_UTILIZATION",
+        "x"
+      ),
       value
     })
     FastCheck.assert(FastCheck.property(FastCheck.array(metric), FastCheck.json(), (metrics, other) => {

@@ -28,7 +28,13 @@ const withTool = (options: {
     const root = yield* machine(options.files ?? {})
     const directory = yield* temporaryDirectory
     if (options.script !== undefined) {
-      fakeTool(directory, "nvidia-smi", `echo "$1" >> ${directory}/calls\nfixtures=${path.join(import.meta.dirname, "../fixtures/nvidia")}\n${options.script}`)
+      fakeTool(
+        directory,
+        "nvidia-smi",
+        `echo "$1" >> ${directory}/calls\nfixtures=${
+          path.join(import.meta.dirname, "../fixtures/nvidia")
+        }\n${options.script}`
+      )
     }
     const files = deviceFiles(root)
     const detect = Nvidia.detect({
@@ -54,7 +60,10 @@ const once = (options: Parameters<typeof withTool>[0], previous: Nvidia.NvidiaFa
 /** Answers the table with a fixture, and nothing else. */
 const prints = (name: string, then = "") => `case $1 in --query-gpu*) cat $fixtures/${name}; ${then} ;; esac`
 
-const known = (name: string): Nvidia.NvidiaFacts => ({ ...Nvidia.noFacts, gpus: table(name).rows.map((row) => row.gpu) })
+const known = (name: string): Nvidia.NvidiaFacts => ({
+  ...Nvidia.noFacts,
+  gpus: table(name).rows.map((row) => row.gpu)
+})
 
 describe("Nvidia's table", () => {
   it("has one row per GPU of a server with eight", () => {
@@ -175,32 +184,52 @@ describe("Nvidia's table", () => {
       { weight: 3, arbitrary: FastCheck.integer().map(String) },
       { weight: 3, arbitrary: FastCheck.nat({ max: 200 }).map(String) },
       FastCheck.string(),
-      FastCheck.constantFrom("[N/A]", "N/A", "[Not Supported]", "[Unknown Error]", "[GPU is lost]", "", "0", "1e400", "99999999999999", "12,5", "Enabled")
+      FastCheck.constantFrom(
+        "[N/A]",
+        "N/A",
+        "[Not Supported]",
+        "[Unknown Error]",
+        "[GPU is lost]",
+        "",
+        "0",
+        "1e400",
+        "99999999999999",
+        "12,5",
+        "Enabled"
+      )
     )
-    const row = FastCheck.tuple(FastCheck.nat({ max: 9 }).map(String), FastCheck.array(cell, { minLength: 8, maxLength: 18 }))
+    const row = FastCheck.tuple(
+      FastCheck.nat({ max: 9 }).map(String),
+      FastCheck.array(cell, { minLength: 8, maxLength: 18 })
+    )
       .map(([index, cells]) => [index, ...cells].join(", "))
     const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
-    FastCheck.assert(FastCheck.property(FastCheck.array(FastCheck.oneof(row, FastCheck.string())), (lines) => {
-      for (const { gpu } of Nvidia.parseTable(lines.join("\n"), Nvidia.allFields).rows) {
-        assert.isTrue(isGpu(gpu))
-        assert.isAtMost((gpu.memoryUsedBytes ?? 0) + (gpu.memoryFreeBytes ?? 0), gpu.memoryTotalBytes ?? Infinity)
-        assert.notStrictEqual(gpu.memoryTotalBytes, 0)
-        assert.isAtMost(gpu.utilizationPercent ?? 0, 100)
-      }
-      Nvidia.diagnose(lines, 255)
-      Nvidia.parseMigList(lines.join("\n"))
-      const isProcess = Schema.is(Schema.typeSchema(GpuProcess))
-      for (const { process } of Nvidia.parseProcesses(lines.map((line) => `GPU-1, ${line}`).join("\n"))) {
-        assert.isTrue(isProcess(process))
-      }
-    }), { numRuns: 500 })
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(FastCheck.oneof(row, FastCheck.string())), (lines) => {
+        for (const { gpu } of Nvidia.parseTable(lines.join("\n"), Nvidia.allFields).rows) {
+          assert.isTrue(isGpu(gpu))
+          assert.isAtMost((gpu.memoryUsedBytes ?? 0) + (gpu.memoryFreeBytes ?? 0), gpu.memoryTotalBytes ?? Infinity)
+          assert.notStrictEqual(gpu.memoryTotalBytes, 0)
+          assert.isAtMost(gpu.utilizationPercent ?? 0, 100)
+        }
+        Nvidia.diagnose(lines, 255)
+        Nvidia.parseMigList(lines.join("\n"))
+        const isProcess = Schema.is(Schema.typeSchema(GpuProcess))
+        for (const { process } of Nvidia.parseProcesses(lines.map((line) => `GPU-1, ${line}`).join("\n"))) {
+          assert.isTrue(isProcess(process))
+        }
+      }),
+      { numRuns: 500 }
+    )
   })
 })
 
 describe("Nvidia's lists", () => {
   it("name the programs on each GPU, with commas in their paths or without a name", () => {
     assert.deepStrictEqual(
-      Nvidia.parseProcesses(fixture("nvidia/h100x8-apps.csv")).map(({ process }) => [process.pid, process.name, process.memoryUsedBytes]),
+      Nvidia.parseProcesses(fixture("nvidia/h100x8-apps.csv")).map((
+        { process }
+      ) => [process.pid, process.name, process.memoryUsedBytes]),
       [
         [218_841, "python3", 64_204 * MiB],
         [218_842, "run.py", 64_204 * MiB],
@@ -212,7 +241,9 @@ describe("Nvidia's lists", () => {
 
   it("name the pieces of the GPUs that are cut up", () => {
     assert.deepStrictEqual(
-      Nvidia.parseMigList(fixture("nvidia/mig-list.txt")).map(({ gpuUuid, instance }) => [gpuUuid.slice(0, 12), instance.profile, instance.uuid]),
+      Nvidia.parseMigList(fixture("nvidia/mig-list.txt")).map((
+        { gpuUuid, instance }
+      ) => [gpuUuid.slice(0, 12), instance.profile, instance.uuid]),
       [
         ["GPU-11112222", "3g.40gb", "MIG-0b9a7b47-1f6e-5a3c-8c71-aaaaaaaaaaaa"],
         ["GPU-11112222", "1g.10gb+me", "MIG-0b9a7b47-1f6e-5a3c-8c71-bbbbbbbbbbbb"],
@@ -223,17 +254,24 @@ describe("Nvidia's lists", () => {
 })
 
 describe("Nvidia's failures", () => {
-  const code = (remark: string, exitCode?: number) => Nvidia.diagnose(remark === "" ? [] : [remark], exitCode).map((problem) => problem.finding.code)
+  const code = (remark: string, exitCode?: number) =>
+    Nvidia.diagnose(remark === "" ? [] : [remark], exitCode).map((problem) => problem.finding.code)
 
   it("are told by what the tool says", () => {
-    assert.deepStrictEqual(code("Failed to initialize NVML: Driver/library version mismatch", 255), ["nvidia.driver-mismatch"])
+    assert.deepStrictEqual(code("Failed to initialize NVML: Driver/library version mismatch", 255), [
+      "nvidia.driver-mismatch"
+    ])
     assert.deepStrictEqual(
-      code("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running."),
+      code(
+        "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running."
+      ),
       ["nvidia.driver-not-loaded"]
     )
     assert.deepStrictEqual(code("Failed to initialize NVML: Unknown Error", 255), ["nvidia.access-lost"])
     assert.deepStrictEqual(code("Failed to initialize NVML: Insufficient Permissions", 4), ["nvidia.permission"])
-    assert.deepStrictEqual(code("NVIDIA-SMI couldn't find libnvidia-ml.so library in your system."), ["nvidia.nvml-missing"])
+    assert.deepStrictEqual(code("NVIDIA-SMI couldn't find libnvidia-ml.so library in your system."), [
+      "nvidia.nvml-missing"
+    ])
     assert.deepStrictEqual(code("No devices were found", 6), ["nvidia.no-gpu"])
     assert.deepStrictEqual(code("WARNING: infoROM is corrupted at gpu 0000:3B:00.0", 14), ["nvidia.inforom-corrupted"])
     assert.deepStrictEqual(code("hello"), [])
@@ -252,20 +290,29 @@ describe("Nvidia's failures", () => {
       14: "nvidia.inforom-corrupted",
       15: "nvidia.gpu-lost"
     }
-    for (const [exitCode, expected] of Object.entries(codes)) assert.deepStrictEqual(code("", Number(exitCode)), [expected])
+    for (const [exitCode, expected] of Object.entries(codes)) {
+      assert.deepStrictEqual(code("", Number(exitCode)), [expected])
+    }
     assert.deepStrictEqual(code("", 255), [])
     assert.deepStrictEqual(code("", 0), [])
   })
 
   it("name the GPU, in each form that drivers have used", () => {
     const about = (remark: string) =>
-      Nvidia.diagnose([remark], 15).map(({ address, finding, index }) => [finding.subject, finding.message, index, address])
+      Nvidia.diagnose([remark], 15).map((
+        { address, finding, index }
+      ) => [finding.subject, finding.message, index, address])
     assert.deepStrictEqual(about("Unable to determine the device handle for GPU3: 0000:5D:00.0: Unknown Error"), [
       ["gpu 3", "GPU 3 at 0000:5d:00.0 fell off the bus or cannot be reached.", 3, "0000:5d:00.0"]
     ])
-    assert.deepStrictEqual(about("Unable to determine the device handle for GPU0000:25:00.0: GPU is lost.  Reboot the system to recover this GPU"), [
-      ["gpu 0000:25:00.0", "GPU at 0000:25:00.0 fell off the bus or cannot be reached.", undefined, "0000:25:00.0"]
-    ])
+    assert.deepStrictEqual(
+      about(
+        "Unable to determine the device handle for GPU0000:25:00.0: GPU is lost.  Reboot the system to recover this GPU"
+      ),
+      [
+        ["gpu 0000:25:00.0", "GPU at 0000:25:00.0 fell off the bus or cannot be reached.", undefined, "0000:25:00.0"]
+      ]
+    )
     assert.deepStrictEqual(about("Unable to determine the device handle for GPU2: Unknown Error"), [
       ["gpu 2", "GPU 2 fell off the bus or cannot be reached.", 2, undefined]
     ])
@@ -310,7 +357,8 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
   it.scopedLive("falls back to what every driver knows when it is not told which field is wrong", () =>
     Effect.gen(function*() {
       const { facts } = yield* once({
-        script: "case $1 in *compute_cap*) echo bad argument >&2; exit 2 ;; --query-gpu*) cat $fixtures/old-driver.csv ;; esac"
+        script:
+          "case $1 in *compute_cap*) echo bad argument >&2; exit 2 ;; --query-gpu*) cat $fixtures/old-driver.csv ;; esac"
       })
       assert.lengthOf(facts.gpus, 2)
       assert.deepStrictEqual(facts.fields, Nvidia.oldFields)
@@ -322,7 +370,11 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
         script: "case $1 in --query-gpu*) cat $fixtures/mig.csv ;; -L) cat $fixtures/mig-list.txt ;; esac"
       })
       const first = yield* detect(Nvidia.noFacts)
-      assert.deepStrictEqual(first.facts.mig.map(({ instance }) => instance.profile), ["3g.40gb", "1g.10gb+me", "1c.3g.40gb"])
+      assert.deepStrictEqual(first.facts.mig.map(({ instance }) => instance.profile), [
+        "3g.40gb",
+        "1g.10gb+me",
+        "1c.3g.40gb"
+      ])
       const second = yield* detect(first.facts)
       assert.lengthOf(second.facts.mig, 3)
       assert.strictEqual(calls().filter((call) => call === "-L").length, 1)
@@ -389,19 +441,30 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
   it.scopedLive("keeps what the GPUs are, but none of their figures, when the driver stops working", () =>
     Effect.gen(function*() {
       const { facts, findings } = yield* once({
-        script: "echo 'Failed to initialize NVML: Driver/library version mismatch'; echo 'NVML library version: 535.183'; exit 255",
+        script:
+          "echo 'Failed to initialize NVML: Driver/library version mismatch'; echo 'NVML library version: 535.183'; exit 255",
         files: tree("nvidia-bus")
       }, known("h100x8.csv"))
       assert.lengthOf(facts.gpus, 8)
-      assert.isTrue(facts.gpus.every((gpu) => !gpu.healthy && gpu.memoryUsedBytes === undefined && gpu.memoryTotalBytes !== undefined))
-      assert.deepStrictEqual(findings.map(({ code, severity }) => [code, severity]), [["nvidia.driver-mismatch", "error"]])
+      assert.isTrue(
+        facts.gpus.every((gpu) =>
+          !gpu.healthy && gpu.memoryUsedBytes === undefined && gpu.memoryTotalBytes !== undefined
+        )
+      )
+      assert.deepStrictEqual(findings.map(({ code, severity }) => [code, severity]), [[
+        "nvidia.driver-mismatch",
+        "error"
+      ]])
       assert.include(findings[0]?.remedy, "reload the driver")
     }))
 
   it.scopedLive("does not make much of a tool on a machine that has no such GPU", () =>
     Effect.gen(function*() {
       const { findings, goodFor } = yield* once({ script: "exit 9" })
-      assert.deepStrictEqual(findings.map(({ code, severity }) => [code, severity]), [["nvidia.driver-not-loaded", "info"]])
+      assert.deepStrictEqual(findings.map(({ code, severity }) => [code, severity]), [[
+        "nvidia.driver-not-loaded",
+        "info"
+      ]])
       assert.strictEqual(goodFor, "1 minute")
     }))
 
@@ -466,7 +529,11 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
   it.scopedLive("finds the tool of WSL, which is on no PATH", () =>
     Effect.gen(function*() {
       const root = yield* machine({})
-      fakeTool(path.join(root, "usr/lib/wsl/lib"), "nvidia-smi", `case $1 in --query-gpu*) cat ${path.join(import.meta.dirname, "../fixtures/nvidia/h100x8.csv")} ;; esac`)
+      fakeTool(
+        path.join(root, "usr/lib/wsl/lib"),
+        "nvidia-smi",
+        `case $1 in --query-gpu*) cat ${path.join(import.meta.dirname, "../fixtures/nvidia/h100x8.csv")} ;; esac`
+      )
       const reading = yield* Nvidia.detect({
         tools: Tool.make({ path: "/nonexistent", env: {}, platform: "linux" }),
         bus: PciBus.make(deviceFiles(root)),
@@ -483,7 +550,10 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
   it.scopedLive("knows a Jetson by its files, with nvidia-smi or without", () =>
     Effect.gen(function*() {
       for (const script of [undefined, prints("orin.csv"), "exit 9"]) {
-        const { facts, findings } = yield* once({ ...(script === undefined ? {} : { script }), files: tree("jetson-orin") })
+        const { facts, findings } = yield* once({
+          ...(script === undefined ? {} : { script }),
+          files: tree("jetson-orin")
+        })
         const [gpu, ...others] = facts.gpus
         assert.lengthOf(others, 0)
         assert.deepInclude({ ...gpu }, {

@@ -30,7 +30,10 @@ describe("PciBus", () => {
       assert.isUndefined(yield* driver)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* driver, "nvidia")
-      writeTree(root, { [path.join("sys/bus/pci/devices/0000:99:00.0/modalias")]: "pci:v000010DEd00002330sv000010DEsd000016C1bc03sc02i00" })
+      writeTree(root, {
+        [path.join("sys/bus/pci/devices/0000:99:00.0/modalias")]:
+          "pci:v000010DEd00002330sv000010DEsd000016C1bc03sc02i00"
+      })
       assert.lengthOf(yield* bus.gpus, 4)
       yield* bus.forget
       assert.lengthOf(yield* bus.gpus, 5)
@@ -45,7 +48,8 @@ describe("PciBus", () => {
     }))
 
   it("knows processing accelerators of AMD's for GPUs, and others' not", () => {
-    const of = (vendor: string, kind: string) => PciBus.parseModalias(`pci:v0000${vendor}d000074A1sv00001002sd000074A1bc${kind}sc00i00`)
+    const of = (vendor: string, kind: string) =>
+      PciBus.parseModalias(`pci:v0000${vendor}d000074A1sv00001002sd000074A1bc${kind}sc00i00`)
     assert.deepStrictEqual(of("1002", "12"), { vendor: "amd", deviceId: "74a1" })
     assert.deepStrictEqual(of("1002", "03"), { vendor: "amd", deviceId: "74a1" })
     assert.isUndefined(of("8086", "12"))
@@ -55,7 +59,8 @@ describe("PciBus", () => {
 
   it("writes addresses as Linux does", () => {
     assert.deepStrictEqual(
-      ["00000000:3B:00.0", "0000:3b:00.0", "3B:00.0", "0000000F:01:00.0", "GPU0000:25:00.0", "[N/A]", "", undefined].map(PciBus.pciAddress),
+      ["00000000:3B:00.0", "0000:3b:00.0", "3B:00.0", "0000000F:01:00.0", "GPU0000:25:00.0", "[N/A]", "", undefined]
+        .map(PciBus.pciAddress),
       ["0000:3b:00.0", "0000:3b:00.0", "0000:3b:00.0", "000f:01:00.0", "0000:25:00.0", undefined, undefined, undefined]
     )
   })

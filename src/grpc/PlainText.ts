@@ -1,0 +1,50 @@
+/** Plain-text credentials that know the sockets of their connections, and end them. */
+import type { Socket } from "node:net"
+import * as grpc from "@grpc/grpc-js"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+
+/** How long the peer has to close its side of a connection that was closed here. */
+const closeGrace = "200 millis"
+
+/**
+ * Closing a client says goodbye and then waits for the peer to close the connection too, which one that hangs never
+ * does: its sockets, one for each attempt, would be kept until it is mended. When the scope closes, after the client
+ * has been closed, what is still open is destroyed.
+ */
+export const make: Effect.Effect<grpc.ChannelCredentials, never, Scope.Scope> = Effect.gen(function*() {
+  const sockets = new Set<Socket>()
+  let closed = false
+  yield* Effect.addFinalizer(() =>
+    Effect.async<void>((resume) => {
+      closed = true
+      const look = () => {
+        if (sockets.size === 0) resume(Effect.void)
+      }
+      for (const socket of sockets) socket.once("close", look)
+      look()
+    }).pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(closeGrace),
+      Effect.zipRight(Effect.sync(() => {
+        for (const socket of sockets) socket.destroy()
+      }))
+    )
+  )
+  const credentials = grpc.credentials.createInsecure()
+  const createSecureConnector = credentials._createSecureConnector.bind(credentials)
+  // The one place where grpc-js hands out the sockets that it connects.
+  credentials._createSecureConnector = (...args) => {
+    const connector = createSecureConnector(...args)
+    return {
+      ...connector,
+      connect: (socket) => {
+        sockets.add(socket)
+        socket.once("close", () => sockets.delete(socket))
+        if (closed) socket.destroy()
+        return connector.connect(socket)
+      }
+    }
+  }
+  return credentials
+})
