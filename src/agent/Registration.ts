@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as os from "node:os"
 import { Capabilities } from "../capabilities/Capabilities.js"
+import type { NodeCapabilities } from "../capabilities/NodeCapabilities.js"
 import { AgentConfig } from "../config/AgentConfig.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import type { NodeReport } from "../orchestrator/Node.js"
@@ -29,11 +30,11 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
     readonly nodeId: string
     /** `as node 3f… (10.0.0.7:50052)`. */
     readonly description: Effect.Effect<string>
-    /** What there is to report now. */
-    readonly current: Effect.Effect<Omit<Reported, "at">>
+    /** What there is to report once every probe that is due has answered: for those who can wait some seconds. */
+    readonly latest: Effect.Effect<Omit<Reported, "at">>
     /** What the orchestrator last took. */
     readonly reported: Effect.Effect<Option.Option<Reported>>
-    /** Registers with what is known now. */
+    /** Registers with what is known now, waiting for no probe. */
     readonly register: Effect.Effect<void, OrchestratorError>
     /** Replaces the report that the orchestrator has. */
     readonly update: (report: NodeReport) => Effect.Effect<void, OrchestratorError | UnknownNode>
@@ -55,10 +56,11 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
       const hostname = Option.getOrElse(config.hostname, () => os.hostname())
       const reported = yield* Ref.make(Option.none<Reported>())
 
-      const current = Effect.gen(function*() {
+      const reportOf = Effect.fn("Registration.report")(function*(read: Effect.Effect<NodeCapabilities>) {
+        const known = yield* read
         const { engines } = yield* status.get
         return {
-          report: { capabilities: yield* capabilities.read, agentVersion: version, labels: {}, engines },
+          report: { capabilities: known, agentVersion: version, labels: {}, engines },
           agentAddress: yield* AgentAddress.find({
             advertised: config.advertiseAddress,
             orchestrator: config.orchestrator,
@@ -78,10 +80,10 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
             onSome: ({ agentAddress }) => `as node ${identity.nodeId} (${agentAddress})`
           })
         ),
-        current,
+        latest: reportOf(capabilities.readAll),
         reported: Ref.get(reported),
         register: Effect.gen(function*() {
-          const told = yield* current
+          const told = yield* reportOf(capabilities.read)
           yield* orchestrator.register({ id: identity.nodeId, hostname, ...told })
           yield* remember(told)
         }),

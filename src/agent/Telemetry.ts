@@ -27,7 +27,7 @@ export const run = (interval: Duration.Duration) =>
       const { connection } = yield* status.get
       const before = yield* registration.reported
       if (connection._tag !== "Registered" || Option.isNone(before)) return
-      const now = yield* registration.current
+      const now = yield* registration.latest
       if (now.agentAddress !== before.value.agentAddress) {
         yield* registration.register
         yield* Effect.logInfo(`This node is now reached at ${now.agentAddress}: registered again`)

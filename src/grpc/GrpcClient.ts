@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as GrpcError from "./GrpcError.js"
 import * as GrpcService from "./GrpcService.js"
+import * as PlainText from "./PlainText.js"
 import * as ReadableCall from "./ReadableCall.js"
 import * as WritableCall from "./WritableCall.js"
 
@@ -81,8 +82,9 @@ const deadlineOf = (deadline: Duration.DurationInput | undefined): grpc.CallOpti
 /** A client that is closed with the scope, its calls cancelled. */
 export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const credentials = yield* PlainText.make
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new grpc.Client(options.address, grpc.credentials.createInsecure(), channelOptions(options))),
+      Effect.sync(() => new grpc.Client(options.address, credentials, channelOptions(options))),
       (client) => Effect.sync(() => client.close())
     )
 

@@ -10,6 +10,15 @@ const gigabytes = (bytes: number, decimals: number) => `${(bytes / gib).toFixed(
 const orNotAvailable = <A>(value: A | undefined, show: (value: A) => string) =>
   value === undefined ? "N/A" : show(value)
 
+/**
+ * The GPUs whose memory is summed: those with memory of their own, where there are any. The others' memory is the
+ * system's, which is described apart.
+ */
+const withMemory = (gpus: ReadonlyArray<GpuInfo>): ReadonlyArray<GpuInfo> => {
+  const dedicated = gpus.filter((gpu) => !gpu.unifiedMemory)
+  return dedicated.length > 0 ? dedicated : gpus.slice(0, 1)
+}
+
 /** The sum of what is known; `undefined` when nothing is. */
 const sum = (gpus: ReadonlyArray<GpuInfo>, figure: (gpu: GpuInfo) => number | undefined): number | undefined => {
   const known = gpus.map(figure).filter((value) => value !== undefined)
@@ -24,8 +33,7 @@ const gpuType = (gpus: ReadonlyArray<GpuInfo>): string => {
 }
 
 /**
- * Describes the machine. With several GPUs the memory and power are the sum over all of them, the temperature is the
- * hottest one's.
+ * Describes the machine. With several GPUs the memory and power are sums, the temperature is the hottest one's.
  */
 export const of = ({ cpu, gpus, memory, os }: NodeCapabilities): CapabilityStrings => {
   const hottest = gpus.map((gpu) => gpu.temperatureCelsius).filter((value) => value !== undefined)
@@ -34,9 +42,9 @@ export const of = ({ cpu, gpus, memory, os }: NodeCapabilities): CapabilityStrin
     memory: gigabytes(memory.totalBytes, 2),
     os: `${os.platform}/${cpu.architecture}`,
     gpuType: gpuType(gpus),
-    gpuVramTotal: orNotAvailable(sum(gpus, (gpu) => gpu.memoryTotalBytes), (bytes) => gigabytes(bytes, 1)),
-    gpuVramAvailable: orNotAvailable(sum(gpus, (gpu) => gpu.memoryFreeBytes), (bytes) => gigabytes(bytes, 1)),
-    gpuVramUsed: orNotAvailable(sum(gpus, (gpu) => gpu.memoryUsedBytes), (bytes) => gigabytes(bytes, 1)),
+    gpuVramTotal: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryTotalBytes), (bytes) => gigabytes(bytes, 1)),
+    gpuVramAvailable: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryFreeBytes), (bytes) => gigabytes(bytes, 1)),
+    gpuVramUsed: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryUsedBytes), (bytes) => gigabytes(bytes, 1)),
     gpuTemperature: hottest.length === 0 ? "N/A" : `${Math.round(Math.max(...hottest))}°C`,
     gpuPowerUsage: orNotAvailable(sum(gpus, (gpu) => gpu.powerDrawWatts), (watts) => `${watts.toFixed(1)} W`)
   }

@@ -38,7 +38,7 @@ const start = Effect.gen(function*() {
   const registration = Layer.succeed(Registration, {
     nodeId: "tester",
     description: Effect.succeed("as node tester"),
-    current: Effect.sync(() => ({ report: Machines.report(node.capabilities), agentAddress: node.agentAddress })),
+    latest: Effect.sync(() => ({ report: Machines.report(node.capabilities), agentAddress: node.agentAddress })),
     reported: Effect.sync(() => Option.fromNullable(reported)),
     register: tell("register"),
     update: () => tell("update")

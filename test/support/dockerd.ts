@@ -5,6 +5,7 @@
  * The host's firewall is not touched: published ports go through Docker's own proxy.
  */
 import { execFile, spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as http from "node:http"
 import * as os from "node:os"
@@ -60,10 +61,11 @@ export const answers = (socket: string): Promise<boolean> =>
     request.on("error", () => resolve(false))
   })
 
+/** Also an ended process that nobody has taken note of is none. */
 const isAlive = (pid: number): boolean => {
   try {
-    process.kill(pid, 0)
-    return true
+    // What follows the name in parentheses begins with the state.
+    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
   } catch {
     return false
   }
@@ -212,8 +214,14 @@ export const start = async (): Promise<Engine> => {
   const down = async (signal: NodeJS.Signals = "SIGTERM") => {
     if (isAlive(pid)) process.kill(pid, signal)
     await until("dockerd ends", 30_000, () => !isAlive(pid))
-    // A daemon that was killed leaves its file, and the next would take it for a running one.
+    // A daemon that was killed leaves files that the next would take for running processes'.
     await fs.rm(path.join(directory, "dockerd.pid"), { force: true })
+    const containerd = path.join(directory, "exec/containerd/containerd.pid")
+    await until("containerd ends", 10_000, async () => {
+      const pid = await readPid(containerd)
+      return pid === undefined || !isAlive(pid)
+    })
+    await fs.rm(containerd, { force: true })
   }
   const stop = async () => {
     await down().catch(() => undefined)
