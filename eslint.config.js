@@ -66,5 +66,10 @@ export default tseslint.config(
     files: ["src/**/*.ts"],
     ignores: ["src/bin.ts"],
     rules: { "no-restricted-syntax": ["error", noExtraneousRunners] }
+  },
+  {
+    // grpc-js's own description of a method has lost its message types; ours are put back at this boundary.
+    files: ["src/grpc/GrpcService.ts", "src/grpc/GrpcServer.ts"],
+    rules: { "@typescript-eslint/no-explicit-any": "off" }
   }
 )

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
@@ -11,24 +12,43 @@ import * as Setting from "../config/Setting.js"
 import * as CapabilitiesTable from "./CapabilitiesTable.js"
 import { logging } from "./RunCommand.js"
 
-const { dockerHost, logFormat, logLevel, orchestrator, stateDir } = AgentConfig.settings
+const { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir } = AgentConfig.settings
+const settings = { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir }
 
-export const run = (options: { readonly json: boolean }, sources: ReadonlyArray<Setting.Source>) =>
+export interface CapabilitiesOptions {
+  /** JSON instead of a table; one line for each look when it is watched. */
+  readonly json: boolean
+  /** Look again every `capabilityInterval`, in place on a terminal, until it is told to stop. */
+  readonly watch: boolean
+}
+
+/** Clears the terminal and goes to its first line. */
+const clear = "\u001b[2J\u001b[H"
+
+export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Setting.Source>) =>
   Effect.gen(function*() {
-    const settings = yield* Setting.readTable({ dockerHost, logFormat, logLevel, orchestrator, stateDir }, sources)
+    const values = yield* Setting.readTable(settings, sources)
     const live = LocalCapabilities.layer({
-      stateDir: Option.getOrElse(settings.stateDir, () => AgentConfig.defaultStateDir()),
-      orchestratorAddress: settings.orchestrator,
-      ...(Option.isSome(settings.dockerHost) ? { dockerHost: settings.dockerHost.value } : {})
+      stateDir: Option.getOrElse(values.stateDir, () => AgentConfig.defaultStateDir()),
+      orchestratorAddress: values.orchestrator,
+      ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})
     })
-    const known = yield* Effect.flatMap(Capabilities, ({ readAll }) => readAll).pipe(
-      Effect.provide(live.pipe(Layer.provideMerge(logging(settings))))
+    const isTerminal = process.stdout.isTTY === true
+    const show = (known: NodeCapabilities) =>
+      json
+        ? Effect.map(Schema.encode(NodeCapabilities)(known), (encoded) => JSON.stringify(encoded, null, watch ? 0 : 2))
+        : Effect.sync(() =>
+          CapabilitiesTable.render(known, {
+            color: isTerminal && (process.env["NO_COLOR"] ?? "") === "",
+            width: process.stdout.columns ?? 100
+          })
+        )
+    const look = Effect.gen(function*() {
+      const { readAll } = yield* Capabilities
+      const text = yield* show(yield* readAll)
+      yield* Effect.sync(() => process.stdout.write(`${watch && isTerminal && !json ? clear : ""}${text}\n`))
+    })
+    yield* (watch ? Effect.repeat(look, Schedule.spaced(values.capabilityInterval)) : look).pipe(
+      Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
     )
-    const text = options.json
-      ? JSON.stringify(yield* Schema.encode(NodeCapabilities)(known), null, 2)
-      : CapabilitiesTable.render(known, {
-        color: process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "",
-        width: process.stdout.columns ?? 100
-      })
-    yield* Effect.sync(() => process.stdout.write(`${text}\n`))
   })

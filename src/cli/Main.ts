@@ -13,7 +13,8 @@ import { version } from "../Version.js"
 import * as Arguments from "./Arguments.js"
 import * as Help from "./Help.js"
 
-const { dockerHost, logFormat, logLevel, orchestrator, stateDir, ...furtherAgentSettings } = agentSettings
+const { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir } = agentSettings
+const { orchestrator: _orchestrator, ...devAgentSettings } = agentSettings
 
 /** The commands; the root runs the agent. */
 const topics = {
@@ -28,7 +29,7 @@ const topics = {
   },
   dev: {
     summary: "Runs an orchestrator and an agent on this machine, to try things out",
-    settings: { ...orchestratorSettings, stateDir, logLevel, logFormat, dockerHost, ...furtherAgentSettings },
+    settings: { ...orchestratorSettings, ...devAgentSettings },
     flags: {},
     details: [
       "The agent keeps its identity in the subdirectory dev of the state directory, unless --state-dir is given."
@@ -42,8 +43,11 @@ const topics = {
   },
   capabilities: {
     summary: "Shows what this machine's hardware is, as the agent reports it",
-    settings: { orchestrator, stateDir, dockerHost, logLevel, logFormat },
-    flags: { json: "Print JSON instead of a table" },
+    settings: { capabilityInterval, orchestrator, stateDir, dockerHost, logLevel, logFormat },
+    flags: {
+      json: "Print JSON instead of a table (schema/capabilities.schema.json in the package describes it)",
+      watch: "Look again every capability interval, in place on a terminal"
+    },
     details: ["Exit codes: 0 it could report; 1 it could not."]
   }
 } as const satisfies Readonly<Record<string, Help.HelpTopic>>
@@ -96,12 +100,13 @@ const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
     "capabilities",
     {
       json: Options.boolean("json").pipe(Options.withDescription(topics.capabilities.flags.json)),
+      watch: Options.boolean("watch").pipe(Options.withDescription(topics.capabilities.flags.watch)),
       settings: optionsOf(topics.capabilities.settings)
     },
-    ({ json, settings }) =>
+    ({ json, settings, watch }) =>
       Effect.flatMap(
         Effect.promise(() => import("./CapabilitiesCommand.js")),
-        ({ run }) => run({ json }, sources(settings))
+        ({ run }) => run({ json, watch }, sources(settings))
       )
   ).pipe(Command.withDescription(topics.capabilities.summary))
 

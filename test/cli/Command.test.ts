@@ -232,6 +232,15 @@ describe("capabilities", () => {
     assert.strictEqual(known.memory.totalBytes, Number(kib) * 1024)
   })
 
+  it("looks again and again with --watch, until it is told to stop", async () => {
+    const watching = start(["capabilities", "--json", "--watch", "--capability-interval", "500ms"])
+    await watching.until(/\n\{.*\n\{/s)
+    watching.kill("SIGINT")
+    const ended = await watching.ended
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    for (const line of ended.stdout.trimEnd().split("\n")) assert.hasAnyKeys(JSON.parse(line), ["memory"])
+  })
+
   it("prints a table without color to a pipe", async () => {
     const ended = await run(["capabilities"])
     assert.match(ended.stdout, /^Host/)

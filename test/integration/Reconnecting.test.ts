@@ -95,7 +95,7 @@ const eventually = (what: string, condition: () => boolean): Effect.Effect<void>
   Effect.suspend(() => condition() ? Effect.void : Effect.fail("not yet" as const)).pipe(
     Effect.retry(Schedule.spaced("5 millis")),
     Effect.timeout("20 seconds"),
-    Effect.orDieWith(() => new Error(`It never came: ${what}.`))
+    Effect.orDieWith(() => new Error(`It never came: ${what}. ${process.getActiveResourcesInfo().join(" ")}`))
   )
 
 /** What keeps the process alive, by kind: timers, sockets, pipes. */
