@@ -282,53 +282,54 @@ export const logs = (
           return mailbox.offerAll(fresh)
         })
 
-      const once = (follow: boolean) => Effect.scoped(Effect.gen(function*() {
-        const { id, tty } = yield* inspect(container)
-        const operation = `read the log of container ${container}`
-        const body = yield* Effect.catchTag(
-          transport.open({
-            operation,
-            method: "GET",
-            path: `/containers/${id}/logs`,
-            query: {
-              follow,
-              stdout: true,
-              stderr: true,
-              timestamps: true,
-              since: since(),
-              // What came while we were away is not cut.
-              tail: positions.size === 0 ? options.tail ?? "all" : "all"
-            },
-            deadline: Duration.seconds(30)
-          }),
-          "DockerRequestFailed",
-          // It is being removed, or has been since it was inspected.
-          (error): Effect.Effect<never, Failure> =>
-            Effect.fail(
-              error.status === 404 || error.status === 409 ? new DockerError.ContainerNotFound({ container }) : error
-            )
-        )
-        connections++
-        repeated = new Map()
-        const decoder = makeDecoder(tty)
-        yield* Stream.runForEachChunk(body, (chunk) =>
-          Effect.gen(function*() {
-            for (const bytes of chunk) {
-              const decoded = decoder.push(bytes)
-              if (Either.isLeft(decoded)) {
-                const endpoint = yield* transport.endpoint
-                return yield* new DockerError.DockerRequestFailed({
-                  endpoint: DockerEndpoint.format(endpoint),
-                  operation,
-                  status: 0,
-                  detail: decoded.left
-                })
+      const once = (follow: boolean) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { id, tty } = yield* inspect(container)
+          const operation = `read the log of container ${container}`
+          const body = yield* Effect.catchTag(
+            transport.open({
+              operation,
+              method: "GET",
+              path: `/containers/${id}/logs`,
+              query: {
+                follow,
+                stdout: true,
+                stderr: true,
+                timestamps: true,
+                since: since(),
+                // What came while we were away is not cut.
+                tail: positions.size === 0 ? options.tail ?? "all" : "all"
+              },
+              deadline: Duration.seconds(30)
+            }),
+            "DockerRequestFailed",
+            // It is being removed, or has been since it was inspected.
+            (error): Effect.Effect<never, Failure> =>
+              Effect.fail(
+                error.status === 404 || error.status === 409 ? new DockerError.ContainerNotFound({ container }) : error
+              )
+          )
+          connections++
+          repeated = new Map()
+          const decoder = makeDecoder(tty)
+          yield* Stream.runForEachChunk(body, (chunk) =>
+            Effect.gen(function*() {
+              for (const bytes of chunk) {
+                const decoded = decoder.push(bytes)
+                if (Either.isLeft(decoded)) {
+                  const endpoint = yield* transport.endpoint
+                  return yield* new DockerError.DockerRequestFailed({
+                    endpoint: DockerEndpoint.format(endpoint),
+                    operation,
+                    status: 0,
+                    detail: decoded.left
+                  })
+                }
+                yield* hand(decoded.right)
               }
-              yield* hand(decoded.right)
-            }
-          }))
-        yield* hand(decoder.flush())
-      }))
+            }))
+          yield* hand(decoder.flush())
+        }))
 
       if (!follow) return yield* once(false)
 

@@ -4,13 +4,12 @@ import * as grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
-/** How long the peer has to close its side of a connection that was closed here. */
+/** How long the goodbye to the peer may take. */
 const closeGrace = "200 millis"
 
 /**
- * Closing a client says goodbye and then waits for the peer to close the connection too, which one that hangs never
- * does: its sockets, one for each attempt, would be kept until it is mended. When the scope closes, after the client
- * has been closed, what is still open is destroyed.
+ * Closing a client lets its calls run on, each to its own deadline or for ever, on a connection that may be dead. When
+ * the scope closes, after the client has been closed, what is still open is destroyed, and those calls end.
  */
 export const make: Effect.Effect<grpc.ChannelCredentials, never, Scope.Scope> = Effect.gen(function*() {
   const sockets = new Set<Socket>()

@@ -316,7 +316,9 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.strictEqual(yield* behind(engine(), "POST", `/containers/${container.id}/kill`), 204)
       yield* told("die")
       assert.strictEqual((yield* Fiber.join(waiting)).exitCode, 137)
-      const die = seen.find((event) => event._tag === "Changed" && event.action === "die")
+      const die = seen.find((event) =>
+        event._tag === "Changed" && event.action === "die"
+      )
       assert.deepInclude(die, { id: container.id, name: container.name, exitCode: 137 })
     }).pipe(provided))
 

@@ -48,11 +48,12 @@ await describeDocker("A Docker daemon that restarts", (engine) => {
         const waiting = yield* Effect.fork(docker.wait(container.id))
         const following = yield* Effect.fork(
           Stream.runForEach(docker.logs(container.id, { follow: true }), ({ text }) =>
-            Effect.sync(() =>
-              lines.push(text)
-            ))
+            Effect.sync(() => lines.push(text)))
         )
-        yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => lines.length === 1 })
+        yield* Effect.repeat(Effect.sleep("10 millis"), {
+          until: () =>
+            lines.length === 1
+        })
         yield* restart(signal)
         // Without live restore a daemon ends its containers, at its end or at its next start.
         const exit = yield* Fiber.join(waiting)

@@ -251,3 +251,30 @@ export const start = async (): Promise<Engine> => {
     stop
   }
 }
+
+/** Test files that need an engine, of those that the run is about, as its command line says. */
+const selected = async (root: string): Promise<ReadonlyArray<string>> => {
+  const filters = process.argv.slice(2).filter((argument) =>
+    !argument.startsWith("-") && !/^(run|watch)$/.test(argument)
+  )
+  const files = await fs.readdir(path.join(root, "test"), { recursive: true })
+  return files.map((file) => path.join("test", file)).filter((file) =>
+    file.endsWith(".docker.test.ts") && (filters.length === 0 || filters.some((filter) => file.includes(filter)))
+  )
+}
+
+/**
+ * For the test run's global setup: one engine for all suites, started only when one of them is to run and can be had
+ * here. Answers with what ends it.
+ */
+export const startForRun = async (root: string): Promise<() => Promise<void>> => {
+  const nothing = () => Promise.resolve()
+  if ((process.env["ORCHION_TEST_DOCKER_SOCKET"] ?? "") !== "") return nothing
+  if ((await selected(root)).length === 0 || (await missing()) !== undefined) return nothing
+  const engine = await start()
+  process.env["ORCHION_TEST_DOCKER_SOCKET"] = engine.socket
+  return async () => {
+    delete process.env["ORCHION_TEST_DOCKER_SOCKET"]
+    await engine.stop()
+  }
+}
