@@ -43,7 +43,10 @@ export const of = ({ cpu, gpus, memory, os }: NodeCapabilities): CapabilityStrin
     os: `${os.platform}/${cpu.architecture}`,
     gpuType: gpuType(gpus),
     gpuVramTotal: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryTotalBytes), (bytes) => gigabytes(bytes, 1)),
-    gpuVramAvailable: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryFreeBytes), (bytes) => gigabytes(bytes, 1)),
+    gpuVramAvailable: orNotAvailable(
+      sum(withMemory(gpus), (gpu) => gpu.memoryFreeBytes),
+      (bytes) => gigabytes(bytes, 1)
+    ),
     gpuVramUsed: orNotAvailable(sum(withMemory(gpus), (gpu) => gpu.memoryUsedBytes), (bytes) => gigabytes(bytes, 1)),
     gpuTemperature: hottest.length === 0 ? "N/A" : `${Math.round(Math.max(...hottest))}°C`,
     gpuPowerUsage: orNotAvailable(sum(gpus, (gpu) => gpu.powerDrawWatts), (watts) => `${watts.toFixed(1)} W`)

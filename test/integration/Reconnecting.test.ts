@@ -101,7 +101,9 @@ const eventually = (what: string, condition: () => boolean): Effect.Effect<void>
 /** What keeps the process alive, by kind: timers, sockets. Pipes and processes are the test runner's, and the child's. */
 const resources = (): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()
-  for (const kind of process.getActiveResourcesInfo().filter((kind) => !/^(Pipe|Process|Immediate)/.test(kind))) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  for (const kind of process.getActiveResourcesInfo().filter((kind) => !/^(Pipe|Process|Immediate)/.test(kind))) {
+    counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  }
   return counts
 }
 
@@ -109,8 +111,11 @@ const resources = (): ReadonlyMap<string, number> => {
 const nothingLeft = (before: ReadonlyMap<string, number>) =>
   eventually(
     "an end of what was left behind",
-    () => [...resources()].every(([kind, count]) => // The wait itself has a timer.
-      count <= (before.get(kind) ?? 0) + (kind === "Timeout" ? 1 : 0))
+    () =>
+      [...resources()].every(([kind, count]) =>
+        // The wait itself has a timer.
+        count <= (before.get(kind) ?? 0) + (kind === "Timeout" ? 1 : 0)
+      )
   )
 
 describe("an agent over gRPC", () => {

@@ -38,6 +38,8 @@ type Source =
   | { readonly _tag: "None"; readonly reason: string }
 
 const findSource = async (ownDaemon: boolean): Promise<Source> => {
+  const noImages = await images.missing()
+  if (noImages !== undefined) return { _tag: "None", reason: noImages }
   const shared = process.env["ORCHION_TEST_DOCKER_SOCKET"]
   if (!ownDaemon && shared !== undefined && shared !== "") return { _tag: "Shared", socket: shared }
   const missing = await dockerd.missing()

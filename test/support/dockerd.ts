@@ -12,6 +12,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
+import * as images from "./images.js"
 
 /** An engine that runs. */
 export interface Engine {
@@ -270,7 +271,7 @@ const selected = async (root: string): Promise<ReadonlyArray<string>> => {
 export const startForRun = async (root: string): Promise<() => Promise<void>> => {
   const nothing = () => Promise.resolve()
   if ((process.env["ORCHION_TEST_DOCKER_SOCKET"] ?? "") !== "") return nothing
-  if ((await selected(root)).length === 0 || (await missing()) !== undefined) return nothing
+  if ((await selected(root)).length === 0 || (await missing() ?? await images.missing()) !== undefined) return nothing
   const engine = await start()
   process.env["ORCHION_TEST_DOCKER_SOCKET"] = engine.socket
   return async () => {

@@ -76,11 +76,17 @@ const applets = [
   "wget"
 ]
 
+const busybox = "/bin/busybox"
+
+/** Why images cannot be made here, if so. */
+export const missing = async (): Promise<string | undefined> =>
+  await fs.access(busybox).then(() => true, () => false) ? undefined : "busybox-static is not installed"
+
 /** A small Unix: one static file and names for it. Needs Debian's busybox-static. */
 export const busyboxFiles = async (): Promise<Record<string, TarEntry>> => ({
   bin: { directory: true },
   tmp: { directory: true, mode: 0o777 },
-  "bin/busybox": { content: await fs.readFile("/bin/busybox") },
+  "bin/busybox": { content: await fs.readFile(busybox) },
   ...Object.fromEntries(applets.map((name) => [`bin/${name}`, { link: "busybox" }]))
 })
 
