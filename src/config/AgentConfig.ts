@@ -82,6 +82,14 @@ export const settings = {
     Format.text("argument", "an argument without control characters"),
     "A further argument for vLLM; may be given several times"
   ),
+  vllmVolume: Setting.setting("vllm-volume", Format.volumeSource, {
+    description: "Where vLLM keeps the weights it downloads: a volume's name or a directory",
+    default: "orchion-vllm-weights"
+  }),
+  vllmMemory: Setting.optional("vllm-memory", Format.byteSize(64 * 1024 ** 2), {
+    description: "The most main memory that vLLM may use",
+    note: "unlimited"
+  }),
   enableOllama: Setting.toggle("enable-ollama", "Run Ollama"),
   ollamaModel: Setting.setting("ollama-model", Format.modelName, {
     description: "The model that Ollama serves",
@@ -95,6 +103,14 @@ export const settings = {
   ollamaImage: Setting.setting("ollama-image", Format.imageName, {
     description: "Ollama's container image",
     default: "ollama/ollama:latest"
+  }),
+  ollamaVolume: Setting.setting("ollama-volume", Format.volumeSource, {
+    description: "Where Ollama keeps its models: a volume's name or a directory",
+    default: "orchion-ollama-models"
+  }),
+  ollamaMemory: Setting.optional("ollama-memory", Format.byteSize(64 * 1024 ** 2), {
+    description: "The most main memory that Ollama may use",
+    note: "unlimited"
   }),
   engineBindAddress: Setting.setting("engine-bind-address", Format.listenAddress, {
     description: "Where engine ports are published",

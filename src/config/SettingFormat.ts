@@ -104,6 +104,35 @@ export const positiveInteger = (most: number): Format<number> => ({
       : Either.left(`a whole number from 1 to ${most}`)
 })
 
+const sizeUnits: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
+
+/** A number of bytes, at least `least`: `16GiB`, `16g` and `16GB` mean the same, as the docker command reads them. */
+export const byteSize = (least: number): Format<number> => ({
+  placeholder: "size",
+  parse: (value) => {
+    const match = /^(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?$/i.exec(value)
+    const bytes = Math.round(Number(match?.[1]) * (sizeUnits[match?.[2]?.toLowerCase() ?? ""] ?? Number.NaN))
+    return Number.isSafeInteger(bytes) && bytes >= least
+      ? Either.right(bytes)
+      : Either.left(`a size with its unit, at least ${Math.ceil(least / 1024 ** 2)}MiB, such as 512MiB or 16GiB`)
+  }
+})
+
+/** What is mounted into a container: a volume by its name, or a directory of this machine. */
+export type VolumeSource =
+  | { readonly _tag: "Named"; readonly name: string }
+  | { readonly _tag: "Directory"; readonly path: string }
+
+export const volumeSource: Format<VolumeSource> = {
+  placeholder: "volume|directory",
+  parse: (value) =>
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,200}$/.test(value)
+      ? Either.right({ _tag: "Named", name: value })
+      : (value.startsWith("/") || /^[A-Za-z]:[\\/]/.test(value)) && value.length <= 4096 && !/\p{Cc}/u.test(value)
+      ? Either.right({ _tag: "Directory", path: value })
+      : Either.left("the name of a volume (letters, digits, _ . -), or the absolute path of a directory")
+}
+
 export const choice = <const A extends string>(...values: ReadonlyArray<A>): Format<A> => ({
   placeholder: values.join("|"),
   parse: (value) =>

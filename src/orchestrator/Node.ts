@@ -22,9 +22,14 @@ export interface EngineReport {
   readonly detail: string
   /** 0 to 1 of the current state, where known. */
   readonly progress?: number
+  /** Of the image or the model that comes, in the state that is under way. */
+  readonly doneBytes?: number
+  readonly totalBytes?: number
   /** Since the agent started. */
   readonly restarts: number
   readonly image?: string
+  /** The last lines that it wrote before it failed; absent while all is well. */
+  readonly recentLog?: ReadonlyArray<string>
 }
 
 /** What an agent reports of its node, beside who it is. */

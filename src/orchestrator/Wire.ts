@@ -101,7 +101,10 @@ const fromEngine = (engine: EngineInfo__Output): EngineReport => ({
   detail: isEngineState(engine.state) ? engine.detail : `${engine.state}: ${engine.detail}`,
   restarts: engine.restarts,
   ...(engine.progress === undefined ? {} : { progress: engine.progress }),
-  ...(engine.image === undefined ? {} : { image: engine.image })
+  ...(engine.image === undefined ? {} : { image: engine.image }),
+  ...(engine.done_bytes === undefined ? {} : { doneBytes: Number(engine.done_bytes) }),
+  ...(engine.total_bytes === undefined ? {} : { totalBytes: Number(engine.total_bytes) }),
+  ...(engine.recent_log.length === 0 ? {} : { recentLog: engine.recent_log })
 })
 
 /** These fields are not `optional` on the wire, so that what is unknown arrives as an empty text. */

@@ -1,5 +1,6 @@
 // Original file: proto/orchion/v1/orchestrator.proto
 
+import type { Long } from '@grpc/proto-loader';
 
 /**
  * An inference engine under the agent's care.
@@ -30,8 +31,19 @@ export interface EngineInfo {
    */
   'restarts'?: (number);
   'image'?: (string);
+  /**
+   * of the image or the model that comes
+   */
+  'done_bytes'?: (number | string | Long);
+  'total_bytes'?: (number | string | Long);
+  /**
+   * the last lines before it failed; empty while all is well
+   */
+  'recent_log'?: (string)[];
   '_progress'?: "progress";
   '_image'?: "image";
+  '_done_bytes'?: "done_bytes";
+  '_total_bytes'?: "total_bytes";
 }
 
 /**
@@ -63,6 +75,17 @@ export interface EngineInfo__Output {
    */
   'restarts': (number);
   'image'?: (string);
+  /**
+   * of the image or the model that comes
+   */
+  'done_bytes'?: (string);
+  'total_bytes'?: (string);
+  /**
+   * the last lines before it failed; empty while all is well
+   */
+  'recent_log': (string)[];
   '_progress'?: "progress";
   '_image'?: "image";
+  '_done_bytes'?: "done_bytes";
+  '_total_bytes'?: "total_bytes";
 }

@@ -1,0 +1,98 @@
+/** Which of a machine's GPUs an engine gets. */
+import * as Either from "effect/Either"
+import type { GpuInfo, GpuVendor } from "../capabilities/NodeCapabilities.js"
+
+/** A vendor whose GPUs containers can use. */
+export type ContainerGpuVendor = Exclude<GpuVendor, "apple">
+
+export interface GpuSelection {
+  readonly vendor: ContainerGpuVendor
+  /** As the container engine is asked for them. */
+  readonly devices: "all" | ReadonlyArray<string>
+  /** Those of the machine that this comes to; several MIG instances may be of one. */
+  readonly gpus: ReadonlyArray<GpuInfo>
+  /** How many devices the engine will see. */
+  readonly count: number
+}
+
+/** Why a choice of GPUs cannot be had. */
+export interface Impossible {
+  readonly problem: string
+  /** What would be valid, to follow "give". */
+  readonly expected: string
+}
+
+/** In the order in which they are preferred where a machine has several vendors' and all are asked for. */
+const vendors: ReadonlyArray<ContainerGpuVendor> = ["nvidia", "amd", "intel"]
+
+const ofVendor = (gpus: ReadonlyArray<GpuInfo>, vendor: ContainerGpuVendor) =>
+  gpus.filter((gpu) => gpu.vendor === vendor)
+
+const shown = (gpus: ReadonlyArray<GpuInfo>): string =>
+  gpus.map((gpu, position) => `${gpu.index ?? position} (${gpu.model})`).join(", ")
+
+/** The GPUs in the texts that a setting may have: `0`, `GPU-…`, `MIG-…`. */
+const find = (gpus: ReadonlyArray<GpuInfo>, id: string): GpuInfo | undefined =>
+  /^\d+$/.test(id)
+    ? gpus.find((gpu, position) => (gpu.index ?? position) === Number(id))
+    : gpus.find(({ migInstances, uuid }) => uuid === id || migInstances.some((instance) => instance.uuid === id))
+
+/**
+ * Reads `all`, `none`, indexes or uuids against the GPUs that there are. `undefined` is none: asked for, or because
+ * the machine has none that containers can use and all were asked for.
+ */
+export const select = (
+  text: string,
+  gpus: ReadonlyArray<GpuInfo>
+): Either.Either<GpuSelection | undefined, Impossible> => {
+  if (text === "none") return Either.right(undefined)
+  if (text === "all") {
+    const vendor = vendors.find((vendor) => ofVendor(gpus, vendor).some(({ healthy }) => healthy))
+      ?? vendors.find((vendor) => ofVendor(gpus, vendor).length > 0)
+    if (vendor === undefined) return Either.right(undefined)
+    const present = ofVendor(gpus, vendor)
+    const healthy = present.filter((gpu) => gpu.healthy)
+    if (healthy.length === 0) {
+      return Either.left({
+        problem: `none of this machine's GPUs works: ${present[0]?.healthProblem ?? "no reason is known"}`,
+        expected: "none to run without a GPU, or mend the GPU first"
+      })
+    }
+    // A GPU that is broken would keep the whole container from starting.
+    const devices = healthy.length === present.length
+      ? "all"
+      : healthy.map((gpu, position) => gpu.uuid ?? String(gpu.index ?? position))
+    return Either.right({ vendor, devices, gpus: healthy, count: healthy.length })
+  }
+  const ids = text.split(",")
+  const twice = ids.find((id, position) => ids.indexOf(id) !== position)
+  if (twice !== undefined) return Either.left({ problem: `${twice} is named twice`, expected: "each GPU once" })
+  const usable = gpus.filter(({ vendor }) => vendor !== "apple")
+  if (usable.length === 0) {
+    return Either.left({
+      problem: gpus.length === 0
+        ? "this machine has no GPU, as far as the agent can see"
+        : "containers on macOS cannot use the GPU",
+      expected: "none to run without a GPU"
+    })
+  }
+  const vendor = vendors.find((vendor) => ids.every((id) => find(ofVendor(usable, vendor), id) !== undefined))
+  if (vendor === undefined) {
+    const missing = ids.find((id) => vendors.every((vendor) => find(ofVendor(usable, vendor), id) === undefined))
+    return Either.left({
+      problem: missing === undefined
+        ? "they are of several vendors, and one engine can use one vendor's only"
+        : `there is no GPU ${missing} here; there ${usable.length === 1 ? "is" : "are"} ${shown(usable)}`,
+      expected: missing === undefined ? "GPUs of one vendor" : "all, none, or some of those"
+    })
+  }
+  const chosen = ids.flatMap((id) => find(ofVendor(usable, vendor), id) ?? [])
+  const broken = chosen.find((gpu) => !gpu.healthy)
+  if (broken !== undefined) {
+    return Either.left({
+      problem: `GPU ${broken.index ?? broken.uuid ?? ""} does not work: ${broken.healthProblem ?? "no reason is known"}`,
+      expected: "one that works, or mend it first"
+    })
+  }
+  return Either.right({ vendor, devices: ids, gpus: [...new Set(chosen)], count: ids.length })
+}
