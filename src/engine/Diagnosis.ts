@@ -4,8 +4,11 @@
  * The last line is rarely the cause. vLLM ends with a generic one whatever happened before, so the lines are searched
  * from the end for one that is known.
  */
+import type * as Duration from "effect/Duration"
 import type { GpuInfo } from "../capabilities/NodeCapabilities.js"
+import * as GoDuration from "../config/GoDuration.js"
 import type { ContainerExit } from "../docker/Container.js"
+import type * as DockerError from "../docker/DockerError.js"
 import { formatBytes } from "../docker/DockerError.js"
 import { type EngineName, titles } from "./Engine.js"
 
@@ -263,12 +266,7 @@ export const ofDeath = (death: Death): Diagnosis => {
   const named = ofLines(death)
   if (named !== undefined) return named
   if (exit === undefined) {
-    return {
-      cause: "removed",
-      message: `${title}'s container was removed by somebody else.`,
-      remedy: `Stop the agent, or leave out --enable-${engine}, if it is not to run.`,
-      lasting: false
-    }
+    return removed(engine)
   }
   const words = lastWords(lines)
   const said = words === "" ? "" : ` Its last words: ${words}`
@@ -293,3 +291,84 @@ export const ofDeath = (death: Death): Diagnosis => {
     lasting: false
   }
 }
+
+/** A start during which nothing moved for too long. */
+export const stalled = (engine: EngineName, silence: Duration.Duration, lines: ReadonlyArray<string>): Diagnosis => {
+  const words = lastWords(lines)
+  return {
+    cause: "stalled",
+    message: `${titles[engine]} has been silent for ${GoDuration.format(silence)} while starting${
+      words === "" ? ": it wrote nothing" : `; its last line: ${words}`
+    }.`,
+    remedy: "Look whether the machine is overloaded, or a download hangs (network, proxy).",
+    lasting: false
+  }
+}
+
+/** It was ready, and answers no more. */
+export const unhealthy = (engine: EngineName, failures: number, reason: string): Diagnosis => ({
+  cause: "unhealthy",
+  message: `${titles[engine]} failed ${failures} health checks in a row: ${reason}.`,
+  remedy: "",
+  lasting: false
+})
+
+/** It answers its health checks and works on nothing. */
+export const hung = (engine: EngineName, running: number, silence: Duration.Duration): Diagnosis => ({
+  cause: "unhealthy",
+  message: `${titles[engine]} works on ${running} requests and has made no token for ${
+    GoDuration.format(silence)
+  }: its engine hangs.`,
+  remedy: "",
+  lasting: false
+})
+
+/** The settings ask for what this machine cannot do. */
+export const refused = (engine: EngineName, problem: string, remedy: string): Diagnosis => ({
+  cause: "refused",
+  message: `${titles[engine]} cannot run here: ${problem}`,
+  remedy,
+  lasting: true
+})
+
+/** Errors of Docker that waiting alone does not mend. */
+const lastingErrors: ReadonlySet<string> = new Set([
+  "DockerEndpointInvalid",
+  "SpecInvalid",
+  "ImageNotFound",
+  "NameTaken",
+  "PortTaken",
+  "GpuUnavailable",
+  "DeviceUnavailable",
+  "VolumeUnavailable",
+  "OutOfDisk"
+])
+
+/** Docker could not do what it was asked; its errors say what to do. */
+export const ofDockerError = (
+  engine: EngineName,
+  error: DockerError.RunError | DockerError.PullError | DockerError.ContainerNotFound
+): Diagnosis =>
+  error._tag === "ContainerNotFound"
+    ? removed(engine)
+    : {
+      cause: error._tag === "OutOfDisk" ? "disk-full" : "docker",
+      message: error.message,
+      remedy: "",
+      lasting: lastingErrors.has(error._tag)
+    }
+
+const removed = (engine: EngineName): Diagnosis => ({
+  cause: "removed",
+  message: `${titles[engine]}'s container was removed by somebody else.`,
+  remedy: `Stop the agent, or leave out --enable-${engine}, if it is not to run.`,
+  lasting: false
+})
+
+/** The agent failed the engine. */
+export const mistake = (engine: EngineName, what: string): Diagnosis => ({
+  cause: "crashed",
+  message: `The agent made a mistake while it looked after ${titles[engine]}: ${what}.`,
+  remedy: "Please report it.",
+  lasting: false
+})

@@ -4,6 +4,7 @@
  * What reads it asks nobody: {@link Engines.current} is a plain value, kept true by who looks after the engines.
  */
 import * as Context from "effect/Context"
+import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type { EngineReport, EngineState } from "../orchestrator/Node.js"
 
@@ -26,8 +27,13 @@ export interface EngineActivity {
 export interface RunningEngine {
   readonly name: EngineName
   readonly state: EngineState
-  /** Without a slash at the end: `http://127.0.0.1:8000`. Both engines speak OpenAI's API below `/v1`. */
+  /**
+   * Without a slash at the end: `http://127.0.0.1:8000`. Both engines speak OpenAI's API below `/v1`. Empty before it is
+   * known where the engine will be.
+   */
   readonly baseUrl: string
+  /** The key that its API wants; absent when it wants none. */
+  readonly apiKey?: Redacted.Redacted<string>
   /** The model that it was told to serve. */
   readonly model: string
   /** The names it answers to while it is ready, all models on its disk included; empty before. */

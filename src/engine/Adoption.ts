@@ -1,0 +1,61 @@
+/**
+ * Containers of this node that are there already: an agent that was killed leaves its own behind, and labels say whose
+ * they are. What has no label of ours, or another node's, is never touched.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { ContainerSummary } from "../docker/Container.js"
+import * as ContainerSpec from "../docker/ContainerSpec.js"
+import type { Docker } from "../docker/Docker.js"
+import type * as DockerError from "../docker/DockerError.js"
+import type { EngineName } from "./Engine.js"
+
+type DockerService = Context.Tag.Service<Docker>
+
+const remove = (docker: DockerService, container: ContainerSummary, reason: string) =>
+  Effect.gen(function*() {
+    yield* Effect.logInfo(`Removing the container ${container.name} of an earlier run: ${reason}`)
+    if (container.state === "running") yield* docker.stop(container.id)
+    yield* docker.remove(container.id, { force: true })
+  })
+
+/**
+ * The running container that is what the spec asks for, to be adopted. This engine's other containers are stopped and
+ * removed.
+ */
+export const adoptable = (
+  docker: DockerService,
+  spec: ContainerSpec.ContainerSpec
+): Effect.Effect<ContainerSummary | undefined, DockerError.DockerError> =>
+  Effect.gen(function*() {
+    const wanted = ContainerSpec.hash(spec)
+    const found = yield* docker.list(ContainerSpec.selector({ nodeId: spec.nodeId, engine: spec.engine }))
+    const same = found.find(({ labels, state }) => state === "running" && labels[ContainerSpec.Label.specHash] === wanted)
+    for (const container of found) {
+      if (container === same) continue
+      yield* remove(
+        docker,
+        container,
+        container.state !== "running"
+          ? `it is ${container.state}`
+          : container.labels[ContainerSpec.Label.specHash] === wanted
+          ? "there is another one like it"
+          : "it was made for other settings"
+      )
+    }
+    return same
+  })
+
+/** Stops and removes the containers of engines that the settings no longer ask for. */
+export const sweep = (
+  docker: DockerService,
+  nodeId: string,
+  enabled: ReadonlyArray<EngineName>
+): Effect.Effect<void, DockerError.DockerError> =>
+  Effect.gen(function*() {
+    for (const container of yield* docker.list(ContainerSpec.selector({ nodeId }))) {
+      const engine = container.labels[ContainerSpec.Label.engine] ?? ""
+      if (enabled.some((name) => name === engine)) continue
+      yield* remove(docker, container, `the settings do not ask for ${engine === "" ? "it" : engine}`)
+    }
+  })

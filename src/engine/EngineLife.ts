@@ -1,0 +1,257 @@
+/** One life of an engine: from its container's being there to its end. */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Finding } from "../capabilities/NodeCapabilities.js"
+import * as GoDuration from "../config/GoDuration.js"
+import type { ContainerExit, ContainerStats } from "../docker/Container.js"
+import type { Docker } from "../docker/Docker.js"
+import * as Diagnosis from "./Diagnosis.js"
+import { titles } from "./Engine.js"
+import type { EngineBoard } from "./EngineBoard.js"
+import * as EngineLog from "./EngineLog.js"
+import type { EnginePlan } from "./EnginePlan.js"
+import type { EngineProbe, OnProgress } from "./EngineProbe.js"
+import { EngineStatus } from "./EngineStatus.js"
+import type { EngineTimes } from "./EngineTimes.js"
+import * as Ollama from "./Ollama.js"
+
+/** How a life ended. */
+export interface Ended {
+  readonly diagnosis: Diagnosis.Diagnosis
+  /** Milliseconds that it was healthy for. */
+  readonly healthyFor: number
+  /** Its last lines, oldest first; empty when it never ran. */
+  readonly lines: ReadonlyArray<string>
+}
+
+export interface Dependencies {
+  readonly docker: Context.Tag.Service<Docker>
+  readonly board: EngineBoard
+  readonly times: EngineTimes
+}
+
+/** Whose life it is. */
+export interface Body {
+  readonly plan: EnginePlan
+  readonly probe: EngineProbe
+  /** Of the container. */
+  readonly id: string
+  /** It ran before this agent did. */
+  readonly adopted: boolean
+}
+
+/** So many checks in a row fail before an engine is restarted. */
+const failuresBeforeRestart = 3
+/** A request that moved this recently shows that an engine lives which answers no check. */
+const busyMillis = 30_000
+/** What is still to come of a log when its container has ended. */
+const logGrace = Duration.seconds(2)
+/** Less is noise: health checks are network traffic too. */
+const notableBytes = 1024 * 1024
+
+/** The bytes that have moved in and out of a container, over all that it does. */
+const movedBytes = (stats: ContainerStats): number =>
+  (stats.networkReceivedBytes ?? 0) + (stats.blockReadBytes ?? 0) + (stats.blockWrittenBytes ?? 0)
+
+const sameFindings = (a: ReadonlyArray<Finding>, b: ReadonlyArray<Finding>): boolean =>
+  a.length === b.length && a.every((finding, index) => finding.message === b[index]?.message)
+
+const inSeconds = (millis: number): string =>
+  GoDuration.format(Duration.seconds(Math.max(1, Math.round(millis / 1000))))
+
+/** What the container came to; through everything that may keep Docker from saying so. */
+const endOf = (docker: Context.Tag.Service<Docker>, id: string): Effect.Effect<ContainerExit | undefined> =>
+  docker.wait(id).pipe(
+    Effect.catchTag("ContainerNotFound", () => Effect.succeed(undefined)),
+    Effect.catchAll(() => Effect.zipRight(Effect.sleep("1 second"), endOf(docker, id)))
+  )
+
+const tellFindings = (news: ReadonlyArray<Finding>) =>
+  Effect.forEach(news, ({ message, remedy, severity }) =>
+    severity === "info" ? Effect.logInfo(message) : Effect.logWarning(`${message} ${remedy}`), { discard: true })
+
+/** Lives it. The container is not removed at the end: it is the caller's. */
+export const live = (
+  { board, docker, times }: Dependencies,
+  { adopted, id, plan, probe }: Body
+): Effect.Effect<Ended, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { name } = plan
+    const title = titles[name]
+    const log = EngineLog.make(Object.values(plan.spec.secrets))
+    const startedAt = yield* Clock.currentTimeMillis
+    /** When it last showed that it is getting on. */
+    let lastSign = startedAt
+    let readySince: number | undefined
+    /** What Ollama says that it computes on. */
+    let library: string | undefined
+    let looked: ReadonlyArray<Finding> = []
+
+    const updateFindings = Effect.suspend(() => {
+      const blind = plan.gpus !== undefined && library === "cpu"
+      const findings = [...plan.findings, ...(blind ? [Ollama.noGpuSeen] : looked)]
+      const before = board.get(name).findings
+      if (sameFindings(findings, before)) return Effect.void
+      return Effect.zipRight(
+        tellFindings(findings.filter(({ message }) => !before.some((known) => known.message === message))),
+        board.change(name, { findings })
+      )
+    })
+
+    const sign = Effect.map(Clock.currentTimeMillis, (now) => {
+      lastSign = now
+    })
+    const progress: OnProgress = (detail, bytes) =>
+      Effect.zipRight(
+        sign,
+        readySince === undefined
+          ? board.change(name, { status: EngineStatus.Loading({ detail, ...(bytes === undefined ? {} : { bytes }) }) })
+          : Effect.void
+      )
+
+    const readLog = docker.logs(id, { follow: true, ...(adopted ? { tail: EngineLog.keptLines } : {}) }).pipe(
+      Stream.runForEach(({ text }) => {
+        if (probe.isNoise(text)) return Effect.void
+        log.push(text)
+        const found = Ollama.libraryOf(text)
+        if (found !== undefined) library = found
+        const stage = probe.stageOf(text)
+        return Effect.zipRight(
+          stage === undefined ? sign : progress(stage),
+          found === undefined ? Effect.void : updateFindings
+        )
+      }),
+      Effect.ignore
+    )
+
+    /** Silence during a start is broken by log lines, by progress, and by bytes that move. */
+    const stalled = Effect.gen(function*() {
+      let bytes: number | undefined
+      const look = Duration.min(times.lookInterval, times.silence)
+      while (true) {
+        yield* Effect.sleep(look)
+        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(look)) continue
+        const stats = yield* Effect.option(docker.stats(id))
+        if (Option.isSome(stats)) {
+          const moved = movedBytes(stats.value)
+          if (bytes !== undefined && moved - bytes >= notableBytes) yield* sign
+          bytes = moved
+        }
+        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(times.silence)) continue
+        return Diagnosis.stalled(name, times.silence, log.lines())
+      }
+    })
+
+    const checks = Effect.gen(function*() {
+      let failures = 0
+      let firstFailure = 0
+      while (true) {
+        yield* Effect.sleep(times.checkInterval)
+        const checked = yield* Effect.either(probe.check)
+        const now = yield* Clock.currentTimeMillis
+        if (Either.isRight(checked)) {
+          if (failures > 0) yield* Effect.logInfo(`${title} answers again, after ${failures} failed checks`)
+          failures = 0
+          const { status } = board.get(name)
+          if (status._tag !== "Ready" || status.models.join("\n") !== checked.right.join("\n")) {
+            yield* ready(checked.right)
+          }
+          continue
+        }
+        const { activity } = board.get(name)
+        if (activity.inFlight > 0 && now - activity.lastProgressAt < busyMillis) continue
+        failures++
+        const info = yield* Effect.option(docker.inspect(id))
+        const reason = Option.isSome(info) && info.value.state === "paused"
+          ? `somebody paused its container (docker unpause ${info.value.name})`
+          : checked.left.reason
+        if (failures === 1) {
+          firstFailure = now
+          yield* Effect.logWarning(`${title} does not answer its health check: ${reason}`)
+        }
+        yield* board.change(name, {
+          status: EngineStatus.Unhealthy({
+            since: firstFailure,
+            failedChecks: failures,
+            detail: `${failures} of ${failuresBeforeRestart} health checks failed: ${reason}.`
+          })
+        })
+        if (failures >= failuresBeforeRestart) return Diagnosis.unhealthy(name, failures, reason)
+      }
+    })
+
+    const looks = Effect.gen(function*() {
+      let tokens = -1
+      let movedAt = yield* Clock.currentTimeMillis
+      while (true) {
+        looked = yield* probe.look
+        yield* updateFindings
+        const load = yield* probe.load
+        const now = yield* Clock.currentTimeMillis
+        if (load === undefined || load.running === 0 || load.tokens !== tokens) movedAt = now
+        tokens = load?.tokens ?? -1
+        if (load !== undefined && now - movedAt >= Duration.toMillis(times.hungAfter)) {
+          return Diagnosis.hung(name, load.running, times.hungAfter)
+        }
+        yield* Effect.sleep(times.lookInterval)
+      }
+    })
+
+    const ready = (models: ReadonlyArray<string>) =>
+      board.change(name, { status: EngineStatus.Ready({ since: readySince ?? startedAt, models }), recentLog: [] })
+
+    const endWith = (diagnosis: Diagnosis.Diagnosis): Effect.Effect<Ended> =>
+      Effect.map(Clock.currentTimeMillis, (now) => ({
+        diagnosis,
+        healthyFor: readySince === undefined ? 0 : now - readySince,
+        lines: log.lines()
+      }))
+
+    yield* board.change(name, {
+      status: EngineStatus.Loading({ detail: adopted ? "Looking whether it still serves" : "Started; not ready yet" })
+    })
+    const reading = yield* Effect.forkScoped(readLog)
+    const exit = yield* Deferred.make<ContainerExit | undefined>()
+    yield* Effect.forkScoped(Effect.flatMap(endOf(docker, id), (ended) => Deferred.succeed(exit, ended)))
+    const died = Effect.gen(function*() {
+      const ended = yield* Deferred.await(exit)
+      yield* Effect.timeoutOption(Fiber.await(reading), logGrace)
+      return Diagnosis.ofDeath({
+        engine: name,
+        model: plan.model,
+        exit: ended,
+        lines: log.lines(),
+        gpus: plan.gpus?.gpus ?? [],
+        ...(plan.spec.memoryBytes === undefined ? {} : { memoryLimitBytes: plan.spec.memoryBytes })
+      })
+    })
+
+    const started = yield* Effect.raceFirst(
+      Effect.either(Effect.mapError(probe.ready(progress), ({ diagnosis }) => diagnosis)),
+      Effect.map(Effect.raceFirst(died, stalled), (diagnosis) => Either.left(diagnosis))
+    )
+    if (Either.isLeft(started)) return yield* endWith(started.left)
+
+    readySince = yield* Clock.currentTimeMillis
+    yield* updateFindings
+    yield* ready(started.right)
+    yield* Effect.logInfo(
+      adopted
+        ? `${title} still serves ${plan.model} from before: kept as it is`
+        : `${title} is ready: it serves ${plan.model} at ${plan.baseUrl}, ${
+          inSeconds(readySince - startedAt)
+        } after its start`
+    )
+    const diagnosis = yield* Effect.raceFirst(died, Effect.raceFirst(checks, looks))
+    // What does not answer is given no time to say goodbye.
+    if (diagnosis.cause === "unhealthy") yield* Effect.ignore(docker.remove(id, { force: true }))
+    return yield* endWith(diagnosis)
+  })

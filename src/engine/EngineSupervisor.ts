@@ -1,0 +1,318 @@
+/**
+ * Looks after the engines that the settings ask for: image, container, readiness, health, and again from the beginning
+ * when one ends, for as long as it takes.
+ *
+ * Nothing that Docker, the orchestrator or an engine does ends it.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Finding } from "../capabilities/NodeCapabilities.js"
+import type { AgentSettings } from "../config/AgentConfig.js"
+import * as GoDuration from "../config/GoDuration.js"
+import type * as Container from "../docker/Container.js"
+import { Docker } from "../docker/Docker.js"
+import * as DockerError from "../docker/DockerError.js"
+import type { PullProgress } from "../docker/ImagePull.js"
+import * as Adoption from "./Adoption.js"
+import * as Diagnosis from "./Diagnosis.js"
+import { type EngineName, type Engines, titles } from "./Engine.js"
+import * as EngineBoard from "./EngineBoard.js"
+import * as EngineLife from "./EngineLife.js"
+import type { EnginePlan, EngineRefused } from "./EnginePlan.js"
+import * as EngineProbe from "./EngineProbe.js"
+import * as EngineSettings from "./EngineSettings.js"
+import { EngineStatus } from "./EngineStatus.js"
+import * as EngineTimes from "./EngineTimes.js"
+import { Machine, type MachineFacts } from "./Machine.js"
+import * as Ollama from "./Ollama.js"
+import * as Vllm from "./Vllm.js"
+
+/** Between two tries to reach Docker, doubling. */
+const firstDockerWait = Duration.seconds(1)
+const longestDockerWait = Duration.seconds(30)
+/** Settings that this machine cannot serve are tried again this often: a driver may come late. */
+const longestRefusal = Duration.seconds(30)
+/** So many lines are told upstream with a failure. */
+const reportedLines = 20
+/** The least time between two reports of how far a pull is. */
+const progressMillis = 250
+
+/** What differs from engine to engine. */
+interface Definition {
+  readonly name: EngineName
+  readonly model: string
+  readonly plan: (machine: MachineFacts) => Either.Either<EnginePlan, EngineRefused>
+  readonly probe: (plan: EnginePlan) => EngineProbe.EngineProbe
+  /** Why a container of this plan would find too little of something; looked at just before it is made. */
+  readonly shortage: (plan: EnginePlan) => Diagnosis.Diagnosis | undefined
+}
+
+const definitionOf = (settings: AgentSettings, name: EngineName): Definition => {
+  switch (name) {
+    case "vllm":
+      return {
+        name,
+        model: settings.vllmModel,
+        plan: (machine) => Vllm.plan(settings, machine),
+        probe: (plan) => EngineProbe.vllm(plan, Vllm.servedNames(settings)),
+        shortage: (plan) => Vllm.memoryShortage(settings, plan)
+      }
+    case "ollama":
+      return {
+        name,
+        model: settings.ollamaModel,
+        plan: (machine) => Ollama.plan(settings, machine),
+        probe: EngineProbe.ollama,
+        shortage: () => undefined
+      }
+  }
+}
+
+const pullDetail = (progress: PullProgress): string => {
+  const { downloadedBytes, extractedBytes, image, layers, phase, retry, totalBytes, totalKnown } = progress
+  const { formatBytes } = DockerError
+  const ofLayers = `${layers.existing + layers.extracted} of ${layers.total} layers`
+  switch (phase) {
+    case "resolving":
+      return `Pulling ${image}: asking the registry`
+    case "downloading":
+      return `Pulling ${image}: ${formatBytes(downloadedBytes)} of ${totalKnown ? "" : "at least "}${
+        formatBytes(totalBytes)
+      }, ${ofLayers}`
+    case "extracting":
+      return `Unpacking ${image}: ${formatBytes(extractedBytes)} of ${formatBytes(totalBytes)}, ${ofLayers}`
+    case "waiting":
+      return `Pulling ${image}: trying again in ${Math.round((retry?.delay ?? 0) / 1000)} s (${retry?.reason ?? ""})`
+    case "complete":
+      return `The image ${image} is here`
+  }
+}
+
+const pullStatus = (progress: PullProgress): EngineStatus => {
+  const { downloadedBytes, extractedBytes, phase, totalBytes, totalKnown } = progress
+  return EngineStatus.Pulling({
+    detail: pullDetail(progress),
+    ...(totalBytes === 0 ? {} : {
+      bytes: {
+        done: phase === "extracting" ? extractedBytes : downloadedBytes,
+        ...(totalKnown ? { total: totalBytes } : {})
+      }
+    })
+  })
+}
+
+const failedFinding = (name: EngineName, { lasting, message, remedy }: Diagnosis.Diagnosis): Finding =>
+  new Finding({ code: "engine.failed", severity: lasting ? "error" : "warning", subject: titles[name], message, remedy })
+
+/** The container could not be made, or was not even tried. */
+const neverLived = (diagnosis: Diagnosis.Diagnosis): EngineLife.Ended => ({ diagnosis, healthyFor: 0, lines: [] })
+
+interface Dependencies extends EngineLife.Dependencies {
+  readonly machine: Context.Tag.Service<Machine>
+  readonly settings: AgentSettings
+  readonly nodeId: string
+}
+
+/** Looks after one engine. */
+const supervise = (dependencies: Dependencies, definition: Definition): Effect.Effect<never> => {
+  const { board, docker, machine, nodeId, settings, times } = dependencies
+  const { name } = definition
+  const title = titles[name]
+  const become = (status: EngineStatus) => board.change(name, { status })
+
+  /** Ends when Docker answers. */
+  const dockerAnswers = Effect.gen(function*() {
+    let wait = firstDockerWait
+    let told: string | undefined
+    while (true) {
+      const answer = yield* Effect.either(docker.ping)
+      if (Either.isRight(answer)) {
+        if (told !== undefined) yield* Effect.logInfo(`Docker answers: going on with ${title}`)
+        return
+      }
+      const error = answer.left
+      yield* become(EngineStatus.Starting({ detail: `Waiting for Docker. ${error.message}` }))
+      if (told !== error._tag) {
+        told = error._tag
+        yield* Effect.logWarning(`${title} waits for Docker, and starts when it answers. ${error.message}`)
+      }
+      yield* Effect.sleep(wait)
+      wait = Duration.min(Duration.times(wait, 2), longestDockerWait)
+    }
+  })
+
+  const pull = (image: string) =>
+    Effect.suspend(() => {
+      let lastTold = 0
+      let lastPhase = ""
+      return Stream.runForEach(docker.pull(image), (progress) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          if (progress.phase === lastPhase && now - lastTold < progressMillis) return Effect.void
+          lastTold = now
+          lastPhase = progress.phase
+          return become(pullStatus(progress))
+        }))
+    })
+
+  /** Its container, made or adopted. It is the scope's, which an agent that keeps its engines does not close. */
+  const container = (plan: EnginePlan, adopted: Container.ContainerSummary | undefined): Effect.Effect<
+    Container.ContainerInfo,
+    DockerError.RunError | DockerError.ContainerNotFound,
+    Scope.Scope
+  > => adopted === undefined ? docker.runScoped(plan.spec) : docker.adoptScoped(adopted.id)
+
+  /** `undefined` when Docker went away in the middle: it begins again when Docker answers, and nothing is counted. */
+  const life: Effect.Effect<EngineLife.Ended | undefined> = Effect.gen(function*() {
+    const planned = definition.plan(yield* machine.look(nodeId))
+    if (Either.isLeft(planned)) {
+      return neverLived(Diagnosis.refused(name, planned.left.problem, planned.left.remedy))
+    }
+    const plan = planned.right
+    yield* board.change(name, { plan })
+    yield* dockerAnswers
+    const found = yield* Adoption.adoptable(docker, plan.spec)
+    if (found === undefined) {
+      const shortage = definition.shortage(plan)
+      if (shortage !== undefined) return neverLived(shortage)
+      yield* pull(plan.spec.image)
+      yield* become(EngineStatus.Starting({ detail: "Making its container" }))
+    }
+    const own = yield* Scope.make()
+    return yield* Effect.gen(function*() {
+      const { id } = yield* Scope.extend(container(plan, found), own)
+      const probe = definition.probe(plan)
+      return yield* Effect.scoped(EngineLife.live(dependencies, { plan, probe, id, adopted: found !== undefined }))
+    }).pipe(
+      Effect.onExit((exit) =>
+        // An interruption is the agent's end; everything else is the container's.
+        settings.keepEngines && Exit.isInterrupted(exit) ? Effect.void : Scope.close(own, Exit.void)
+      )
+    )
+  }).pipe(
+    Effect.catchAll((error) =>
+      Effect.succeed(
+        DockerError.isUnavailable(error) ? undefined : neverLived(Diagnosis.ofDockerError(name, error))
+      )
+    ),
+    // A mistake of ours in one engine's care must not be silent, nor the end of it.
+    Effect.catchAllDefect((defect) =>
+      Effect.succeed(neverLived(Diagnosis.mistake(name, Cause.prettyErrors(Cause.die(defect))[0]?.message ?? "")))
+    )
+  )
+
+  return Effect.gen(function*() {
+    let attempt = 0
+    let toldBefore: string | undefined
+    while (true) {
+      const ended = yield* life
+      if (ended === undefined) {
+        yield* Effect.sleep(firstDockerWait)
+        continue
+      }
+      const { diagnosis, healthyFor, lines } = ended
+      if (healthyFor >= Duration.toMillis(times.healthyAgain)) {
+        attempt = 0
+        toldBefore = undefined
+      }
+      attempt++
+      const longest = diagnosis.cause === "refused"
+        ? Duration.min(longestRefusal, times.longestBackoff)
+        : times.longestBackoff
+      const backoff = Duration.min(Duration.times(times.firstBackoff, 2 ** Math.min(attempt - 1, 20)), longest)
+      const wait = Duration.times(backoff, yield* Random.nextRange(0.8, 1.2))
+      const next = {
+        attempt,
+        nextTryAt: (yield* Clock.currentTimeMillis) + Duration.toMillis(wait),
+        diagnosis
+      }
+      const { plan, restarts } = board.get(name)
+      yield* board.change(name, {
+        status: diagnosis.lasting ? EngineStatus.Failed(next) : EngineStatus.Restarting(next),
+        // What was never tried is not tried again either.
+        restarts: diagnosis.cause === "refused" ? restarts : restarts + 1,
+        recentLog: lines.slice(-reportedLines),
+        findings: [...(plan?.findings ?? []), failedFinding(name, diagnosis)]
+      })
+      const said = [diagnosis.message, diagnosis.remedy].filter((text) => text !== "").join(" ")
+      const again = `in ${
+        GoDuration.format(Duration.seconds(Math.max(1, Math.round(Duration.toSeconds(wait)))))
+      } (attempt ${attempt})`
+      if (said === toldBefore) {
+        yield* Effect.logWarning(`${title}: as before; trying again ${again}`)
+      } else {
+        toldBefore = said
+        yield* Effect.forEach(lines, (line) => Effect.logInfo(`${name} | ${line}`), { discard: true })
+        yield* Effect.logError(`${said} Trying again ${again}`)
+      }
+      yield* Effect.sleep(wait)
+    }
+  })
+}
+
+/** Removes what the settings ask for no longer; Docker may be away for long. */
+const sweep = ({ docker, nodeId, settings }: Dependencies): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    let wait = firstDockerWait
+    while (true) {
+      const swept = yield* Effect.either(Adoption.sweep(docker, nodeId, EngineSettings.enabled(settings)))
+      if (Either.isRight(swept)) return
+      yield* Effect.sleep(wait)
+      wait = Duration.min(Duration.times(wait, 2), longestDockerWait)
+    }
+  })
+
+export interface EngineSupervisor {
+  readonly engines: Context.Tag.Service<Engines>
+  /** What a person should know of the engines now. */
+  readonly findings: () => ReadonlyArray<Finding>
+  /** Stops all engines and removes their containers, unless they are to be kept. May be run twice. */
+  readonly shutdown: Effect.Effect<void>
+}
+
+export interface SupervisorOptions {
+  readonly settings: AgentSettings
+  readonly nodeId: string
+  readonly times?: Partial<EngineTimes.EngineTimes>
+}
+
+/** Starts to look after the engines of the settings, of which there may be none; they are stopped with the scope. */
+export const make = (
+  { nodeId, settings, times }: SupervisorOptions
+): Effect.Effect<EngineSupervisor, never, Docker | Machine | Scope.Scope> =>
+  Effect.gen(function*() {
+    const definitions = EngineSettings.enabled(settings).map((name) => definitionOf(settings, name))
+    const board = yield* EngineBoard.make(definitions)
+    const dependencies: Dependencies = {
+      board,
+      docker: yield* Docker,
+      machine: yield* Machine,
+      nodeId,
+      settings,
+      times: { ...EngineTimes.defaults, ...times }
+    }
+    const fibers = yield* Effect.forEach(
+      [...definitions.map((definition) => supervise(dependencies, definition)), sweep(dependencies)],
+      (care) => Effect.forkScoped(care)
+    )
+    return {
+      engines: board.engines,
+      findings: board.findings,
+      shutdown: Effect.zipRight(
+        Fiber.interruptAll(fibers),
+        settings.keepEngines
+          ? Effect.void
+          : Effect.forEach(definitions, ({ name }) => board.change(name, { status: EngineStatus.Stopped() }), {
+            discard: true
+          })
+      )
+    }
+  })

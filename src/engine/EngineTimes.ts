@@ -1,0 +1,28 @@
+/** How patiently engines are looked after. */
+import * as Duration from "effect/Duration"
+
+export interface EngineTimes {
+  /** The first wait before an engine is started again. It doubles up to `longestBackoff`. */
+  readonly firstBackoff: Duration.Duration
+  readonly longestBackoff: Duration.Duration
+  /** Healthy for so long, an engine is taken as mended: the next backoff is the first again. */
+  readonly healthyAgain: Duration.Duration
+  /** Without a log line or a byte for so long, a start has stalled. */
+  readonly silence: Duration.Duration
+  /** Between two health checks. */
+  readonly checkInterval: Duration.Duration
+  /** Between two looks at what costs more: the use of the GPU, the load, the bytes of a silent start. */
+  readonly lookInterval: Duration.Duration
+  /** An engine that works on requests and makes no token for so long is hung. */
+  readonly hungAfter: Duration.Duration
+}
+
+export const defaults: EngineTimes = {
+  firstBackoff: Duration.seconds(1),
+  longestBackoff: Duration.minutes(5),
+  healthyAgain: Duration.minutes(10),
+  silence: Duration.minutes(10),
+  checkInterval: Duration.seconds(5),
+  lookInterval: Duration.seconds(30),
+  hungAfter: Duration.minutes(2)
+}
