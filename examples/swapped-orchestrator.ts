@@ -3,6 +3,7 @@ import {
   Agent,
   AgentConfig,
   AgentStatus,
+  DockerodeDocker,
   LocalCapabilities,
   Orchestrator,
   OrchestratorUnimplemented
@@ -45,7 +46,12 @@ const program = Effect.gen(function*() {
 
 Effect.runFork(
   program.pipe(
-    Effect.provide(Agent.layer.pipe(Layer.provide([notebook, LocalCapabilities.layer({})]), Layer.provide(settings))),
+    Effect.provide(
+      Agent.layer.pipe(
+        Layer.provide([notebook, LocalCapabilities.layer({}), DockerodeDocker.layer()]),
+        Layer.provide(settings)
+      )
+    ),
     Effect.catchAll((error) => Console.error(error.message))
   )
 )

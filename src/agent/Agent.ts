@@ -9,11 +9,14 @@ import type { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
 import { AgentConfig, type AgentSettings, stateDir } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
+import * as DeferredDocker from "../docker/DeferredDocker.js"
+import type { Docker } from "../docker/Docker.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import * as GrpcOrchestrator from "../orchestrator/GrpcOrchestrator.js"
 import type { Orchestrator } from "../orchestrator/Orchestrator.js"
 import { AgentStatus } from "./AgentStatus.js"
 import { Connectivity } from "./Connectivity.js"
+import { EngineCare } from "./EngineCare.js"
 import * as Heartbeat from "./Heartbeat.js"
 import { NodeIdentity } from "./NodeIdentity.js"
 import { Registration } from "./Registration.js"
@@ -27,6 +30,12 @@ export type AgentStartError = InvalidSetting | StateDirectoryInUse | StateFileEr
 const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
   Duration.clamp(heartbeatInterval, { minimum: "1 second", maximum: "5 seconds" })
 
+/** What contradicts itself is found before anything starts; an agent without engines does not load what knows of them. */
+const checkEngineSettings = Effect.flatMap(AgentConfig, (config) =>
+  config.enableVllm || config.enableOllama
+    ? Effect.flatMap(Effect.promise(() => import("../engine/EngineSettings.js")), ({ check }) => check(config))
+    : Effect.void)
+
 /** A running agent. */
 export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
   Agent,
@@ -37,38 +46,54 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
   }
 >() {
   /**
-   * Starts an agent that stops with the scope, on the orchestrator and the capabilities that are provided.
+   * Starts an agent that stops with the scope, on the orchestrator, the capabilities and the container engine that are
+   * provided. The latter is asked for nothing unless an engine is enabled, or was in an earlier run.
    *
    * Being started does not wait for the orchestrator: {@link AgentStatus} tells when the node is registered.
    */
   static readonly layer: Layer.Layer<
     Agent | AgentStatus,
     AgentStartError,
-    AgentConfig | Capabilities | Orchestrator
+    AgentConfig | Capabilities | Docker | Orchestrator
   > = Layer.scoped(
     Agent,
     Effect.gen(function*() {
       const config = yield* AgentConfig
       const { nodeId } = yield* NodeIdentity
       const { stopping } = yield* Connectivity
+      const engineCare = yield* EngineCare
+      const registration = yield* Registration
+      const status = yield* AgentStatus
+      /** The last status of the engines goes out, if there are any and the orchestrator listens. */
+      const farewell = Effect.gen(function*() {
+        const before = yield* registration.reported
+        const { engines } = yield* status.get
+        if (engines.length === 0 || Option.isNone(before)) return
+        // What the hardware is like is of no more interest, and may take long to find out.
+        yield* registration.update({ ...before.value.report, engines })
+      }).pipe(Effect.interruptible, Effect.timeout("1 second"), Effect.ignore)
       const loops = yield* FiberSet.make<never, never>()
-      yield* Effect.addFinalizer(() => stopping)
       yield* FiberSet.run(loops, Heartbeat.run(config.heartbeatInterval))
       yield* FiberSet.run(loops, Telemetry.run(config.capabilityInterval))
-      if (config.enableVllm || config.enableOllama) {
-        const wanted = [...(config.enableVllm ? ["vLLM"] : []), ...(config.enableOllama ? ["Ollama"] : [])]
-        yield* Effect.logWarning(
-          `This version does not run inference engines yet: ${wanted.join(" and ")} will not be started here`
-        )
-      }
+      // Heartbeats go on while engines stop: what takes its time is not to look like a death.
+      yield* Effect.addFinalizer(() =>
+        Effect.gen(function*() {
+          yield* stopping
+          yield* engineCare.shutdown
+          yield* farewell
+        })
+      )
       return { nodeId, join: Effect.zipRight(FiberSet.join(loops), Effect.never) }
     })
   ).pipe(
     Layer.provide(Registration.layer),
     Layer.provide(Connectivity.layer),
+    Layer.provide(NodeAgentServer.layer),
+    Layer.provide(EngineCare.layer),
     Layer.provide(NodeIdentity.layer),
-    Layer.provide([NodeAgentServer.layer, StateDirectory.layer]),
-    Layer.provideMerge(AgentStatus.layer)
+    Layer.provide(StateDirectory.layer),
+    Layer.provideMerge(AgentStatus.layer),
+    Layer.provide(Layer.effectDiscard(checkEngineSettings))
   )
 
   /** An agent as the command runs it: on this machine's hardware, with the orchestrator of the settings. */
@@ -76,6 +101,12 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Effect.map(AgentConfig, (config) =>
       Agent.layer.pipe(
         Layer.provide(GrpcOrchestrator.layer({ address: config.orchestrator, deadline: deadlineOf(config) })),
+        Layer.provide(DeferredDocker.layer(
+          Effect.flatMap(
+            Effect.promise(() => import("../docker/DockerodeDocker.js")),
+            (DockerodeDocker) => DockerodeDocker.make({ host: Option.getOrUndefined(config.dockerHost) })
+          )
+        )),
         Layer.provide(LocalCapabilities.layer({
           stateDir: stateDir(config),
           orchestratorAddress: config.orchestrator,

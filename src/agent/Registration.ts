@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as os from "node:os"
 import { Capabilities } from "../capabilities/Capabilities.js"
-import type { NodeCapabilities } from "../capabilities/NodeCapabilities.js"
+import { type Finding, NodeCapabilities } from "../capabilities/NodeCapabilities.js"
 import { AgentConfig } from "../config/AgentConfig.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import type { NodeReport } from "../orchestrator/Node.js"
@@ -15,6 +15,7 @@ import { Orchestrator, type OrchestratorError, type UnknownNode } from "../orche
 import { version } from "../Version.js"
 import * as AgentAddress from "./AgentAddress.js"
 import { AgentStatus } from "./AgentStatus.js"
+import { EngineCare } from "./EngineCare.js"
 import { NodeIdentity } from "./NodeIdentity.js"
 
 /** What the orchestrator was told, and when: milliseconds since 1970. */
@@ -23,6 +24,10 @@ export interface Reported {
   readonly agentAddress: string
   readonly at: number
 }
+
+/** What the engines came upon belongs to what is known of the machine. */
+const withFindings = (known: NodeCapabilities, findings: ReadonlyArray<Finding>): NodeCapabilities =>
+  findings.length === 0 ? known : new NodeCapabilities({ ...known, findings: [...known.findings, ...findings] })
 
 export class Registration extends Context.Tag("@orchion/node-agent/Registration")<
   Registration,
@@ -43,7 +48,7 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
   static readonly layer: Layer.Layer<
     Registration,
     never,
-    AgentConfig | AgentStatus | Capabilities | NodeAgentServer | NodeIdentity | Orchestrator
+    AgentConfig | AgentStatus | Capabilities | EngineCare | NodeAgentServer | NodeIdentity | Orchestrator
   > = Layer.effect(
     Registration,
     Effect.gen(function*() {
@@ -53,6 +58,7 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
       const orchestrator = yield* Orchestrator
       const server = yield* NodeAgentServer
       const status = yield* AgentStatus
+      const engineCare = yield* EngineCare
       const hostname = Option.getOrElse(config.hostname, () => os.hostname())
       const reported = yield* Ref.make(Option.none<Reported>())
 
@@ -60,7 +66,12 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
         const known = yield* read
         const { engines } = yield* status.get
         return {
-          report: { capabilities: known, agentVersion: version, labels: {}, engines },
+          report: {
+            capabilities: withFindings(known, engineCare.findings()),
+            agentVersion: version,
+            labels: {},
+            engines
+          },
           agentAddress: yield* AgentAddress.find({
             advertised: config.advertiseAddress,
             orchestrator: config.orchestrator,

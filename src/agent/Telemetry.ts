@@ -5,12 +5,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { AgentStatus } from "./AgentStatus.js"
 import { Registration } from "./Registration.js"
 import * as ReportChange from "./ReportChange.js"
 
 /** The orchestrator hears of this node's hardware at least this often. */
 const mostSilence = Duration.minutes(1)
+
+/** Engines that change their state are told of at once, so that requests find them; but not more often than this. */
+const engineReportSpacing = Duration.seconds(1)
 
 /**
  * Looks every `interval`, and reports what a person would notice ({@link ReportChange.isNoticeable}). What could not be
@@ -55,5 +59,17 @@ export const run = (interval: Duration.Duration) =>
         (before) => Option.contains(before, line) ? Effect.void : Effect.logWarning(line)
       )
 
-    return yield* Effect.repeat(look, Schedule.spaced(interval)).pipe(Effect.zipRight(Effect.never))
-  })
+    // One look at a time, whatever asks for it.
+    const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
+    const onEngineChange = status.changes.pipe(
+      Stream.map(({ engines }) =>
+        engines.map(({ models, name, state }) => [name, state, ...models].join(" ")).join("\n")
+      ),
+      Stream.changes,
+      Stream.drop(1),
+      Stream.buffer({ capacity: 1, strategy: "sliding" }),
+      Stream.runForEach(() => Effect.zipRight(oneAtATime(look), Effect.sleep(engineReportSpacing)))
+    )
+    yield* Effect.forkScoped(onEngineChange)
+    return yield* Effect.repeat(oneAtATime(look), Schedule.spaced(interval)).pipe(Effect.zipRight(Effect.never))
+  }).pipe(Effect.scoped)

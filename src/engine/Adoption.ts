@@ -30,7 +30,9 @@ export const adoptable = (
   Effect.gen(function*() {
     const wanted = ContainerSpec.hash(spec)
     const found = yield* docker.list(ContainerSpec.selector({ nodeId: spec.nodeId, engine: spec.engine }))
-    const same = found.find(({ labels, state }) => state === "running" && labels[ContainerSpec.Label.specHash] === wanted)
+    const same = found.find(({ labels, state }) =>
+      state === "running" && labels[ContainerSpec.Label.specHash] === wanted
+    )
     for (const container of found) {
       if (container === same) continue
       yield* remove(

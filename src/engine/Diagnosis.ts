@@ -95,7 +95,9 @@ const known: ReadonlyArray<Known> = [
     explain: (match, death) =>
       lasting(
         "gpu-memory-busy",
-        `vLLM found too little free GPU memory: ${match[1] ?? ""}${match[2] === undefined ? "" : `, it wants ${match[2]}`}.`,
+        `vLLM found too little free GPU memory: ${match[1] ?? ""}${
+          match[2] === undefined ? "" : `, it wants ${match[2]}`
+        }.`,
         busyRemedy(death)
       )
   },
@@ -127,7 +129,9 @@ const known: ReadonlyArray<Known> = [
     explain: ({ input }, { engine }) =>
       lasting(
         "gpu-out-of-memory",
-        `The GPU ran out of memory${/Tried to allocate ([\d.]+ \wi?B)/.exec(input)?.[0].replace(/^T/, ": it t") ?? ""}.`,
+        `The GPU ran out of memory${
+          /Tried to allocate ([\d.]+ \wi?B)/.exec(input)?.[0].replace(/^T/, ": it t") ?? ""
+        }.`,
         engine === "vllm"
           ? "Take a smaller model, share it between more GPUs (--vllm-tensor-parallel), or shorten the context (--vllm-max-model-len)."
           : "Take a smaller model, or a shorter context (OLLAMA_CONTEXT_LENGTH)."
@@ -156,7 +160,8 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
-    pattern: /404 Client Error|Repository Not Found|is not a valid model identifier|Invalid repository ID|does not appear to have a file named config\.json/,
+    pattern:
+      /404 Client Error|Repository Not Found|is not a valid model identifier|Invalid repository ID|does not appear to have a file named config\.json/,
     explain: (_, { model }) =>
       lasting(
         "model-not-found",

@@ -90,7 +90,10 @@ export const make = (
       engines: Engines.of({
         current: () => running,
         changes: Stream.unwrapScoped(Effect.map(PubSub.subscribe(reports), (queue) =>
-          Stream.concat(Stream.sync(() => all().map(reportOf)), Stream.fromQueue(queue))))
+          Stream.concat(
+            Stream.sync(() => all().map(reportOf)),
+            Stream.fromQueue(queue)
+          )))
       }),
       findings: () => all().flatMap(({ findings }) => findings)
     }

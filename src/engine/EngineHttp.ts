@@ -49,7 +49,9 @@ const open = ({ apiKey, body, method, url }: Question): http.ClientRequest => {
     // One connection a question: those that are kept would outlive the container behind the port.
     agent: false,
     headers: {
-      ...(payload === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) }),
+      ...(payload === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": Buffer.byteLength(payload) }),
       ...(apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(apiKey)}` })
     }
   })
@@ -72,8 +74,10 @@ export const ask = (question: Question, deadline: Duration.DurationInput): Effec
         if (size > maxBytes) request.destroy(new Error("its answer has no end"))
         else chunks.push(chunk)
       })
-      response.on("end", () =>
-        resume(Effect.succeed({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") })))
+      response.on(
+        "end",
+        () => resume(Effect.succeed({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }))
+      )
     })
     return Effect.sync(() => request.destroy())
   }).pipe(

@@ -75,8 +75,12 @@ const endOf = (docker: Context.Tag.Service<Docker>, id: string): Effect.Effect<C
   )
 
 const tellFindings = (news: ReadonlyArray<Finding>) =>
-  Effect.forEach(news, ({ message, remedy, severity }) =>
-    severity === "info" ? Effect.logInfo(message) : Effect.logWarning(`${message} ${remedy}`), { discard: true })
+  Effect.forEach(
+    news,
+    ({ message, remedy, severity }) =>
+      severity === "info" ? Effect.logInfo(message) : Effect.logWarning(`${message} ${remedy}`),
+    { discard: true }
+  )
 
 /** Lives it. The container is not removed at the end: it is the caller's. */
 export const live = (
@@ -90,7 +94,7 @@ export const live = (
     const startedAt = yield* Clock.currentTimeMillis
     /** When it last showed that it is getting on. */
     let lastSign = startedAt
-    let readySince: number | undefined
+    let readySince: number | undefined = undefined
     /** What Ollama says that it computes on. */
     let library: string | undefined
     let looked: ReadonlyArray<Finding> = []

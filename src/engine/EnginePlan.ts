@@ -1,7 +1,7 @@
 /** What an engine's settings come to on a machine: a container, and how it is to be dealt with. */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { Finding } from "../capabilities/NodeCapabilities.js"
 import type { AgentSettings } from "../config/AgentConfig.js"
 import * as HostPort from "../config/HostPort.js"
@@ -84,8 +84,11 @@ export const specOf = (
   engine: EngineName,
   input: ContainerSpec.ContainerSpecInput
 ): Either.Either<ContainerSpec.ContainerSpec, EngineRefused> =>
-  Either.mapLeft(ContainerSpec.make(input), (error: DockerError.SpecInvalid) =>
-    new EngineRefused({ engine, problem: error.message, remedy: "Correct the setting that it comes from." }))
+  Either.mapLeft(
+    ContainerSpec.make(input),
+    (error: DockerError.SpecInvalid) =>
+      new EngineRefused({ engine, problem: error.message, remedy: "Correct the setting that it comes from." })
+  )
 
 /** What a selection of GPUs adds to a spec that does not run on the CPU. */
 export const gpuParts = (

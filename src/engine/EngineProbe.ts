@@ -75,10 +75,13 @@ export const vllm = (plan: EnginePlan, names: ReadonlyArray<string>): EngineProb
     }
   )
   // Health alone can be fine with an engine that hangs.
-  const check = Effect.flatMap(Effect.zipRight(get("/health"), models), (listed) =>
-    names.some((name) => listed.includes(name))
-      ? Effect.succeed(listed)
-      : Effect.fail(new EngineHttp.EngineSilent({ reason: `it does not list ${names.join(", ")}` })))
+  const check = Effect.flatMap(
+    Effect.zipRight(get("/health"), models),
+    (listed) =>
+      names.some((name) => listed.includes(name))
+        ? Effect.succeed(listed)
+        : Effect.fail(new EngineHttp.EngineSilent({ reason: `it does not list ${names.join(", ")}` }))
+  )
   return {
     ready: () => again(check, readyInterval),
     check,
@@ -156,11 +159,15 @@ export const ollama = (plan: EnginePlan): EngineProbe => {
       while (true) {
         const ended = yield* Effect.catchAll(pullOnce(onProgress), ({ reason }) =>
           Effect.succeed({ error: reason, done: -1 }))
-        if (ended.error === undefined) return
+        if (ended.error === undefined) {
+          return
+        }
         const diagnosis = Ollama.pullDiagnosis(plan.model, ended.error)
         fruitless = ended.done > best ? 0 : fruitless + 1
         best = Math.max(best, ended.done)
-        if (diagnosis.lasting || fruitless >= fruitlessPulls) return yield* Effect.fail(new NotToBeHad(diagnosis))
+        if (diagnosis.lasting || fruitless >= fruitlessPulls) {
+          return yield* Effect.fail(new NotToBeHad(diagnosis))
+        }
         const seconds = Math.min(30, 2 ** fruitless)
         yield* Effect.logWarning(`${diagnosis.message} Trying again in ${seconds} s, from where it was`)
         yield* Effect.sleep(`${seconds} seconds`)

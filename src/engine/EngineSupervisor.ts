@@ -111,7 +111,13 @@ const pullStatus = (progress: PullProgress): EngineStatus => {
 }
 
 const failedFinding = (name: EngineName, { lasting, message, remedy }: Diagnosis.Diagnosis): Finding =>
-  new Finding({ code: "engine.failed", severity: lasting ? "error" : "warning", subject: titles[name], message, remedy })
+  new Finding({
+    code: "engine.failed",
+    severity: lasting ? "error" : "warning",
+    subject: titles[name],
+    message,
+    remedy
+  })
 
 /** The container could not be made, or was not even tried. */
 const neverLived = (diagnosis: Diagnosis.Diagnosis): EngineLife.Ended => ({ diagnosis, healthyFor: 0, lines: [] })

@@ -90,7 +90,9 @@ export const select = (
   const broken = chosen.find((gpu) => !gpu.healthy)
   if (broken !== undefined) {
     return Either.left({
-      problem: `GPU ${broken.index ?? broken.uuid ?? ""} does not work: ${broken.healthProblem ?? "no reason is known"}`,
+      problem: `GPU ${broken.index ?? broken.uuid ?? ""} does not work: ${
+        broken.healthProblem ?? "no reason is known"
+      }`,
       expected: "one that works, or mend it first"
     })
   }

@@ -20,7 +20,10 @@ export interface MachineFacts {
 
 const groupsOf = async (): Promise<ReadonlyArray<number>> => {
   const names = await fs.readdir("/dev/dri").catch(() => [])
-  const nodes = ["/dev/kfd", ...names.filter((name) => /^(card|renderD)\d+$/.test(name)).map((name) => `/dev/dri/${name}`)]
+  const nodes = [
+    "/dev/kfd",
+    ...names.filter((name) => /^(card|renderD)\d+$/.test(name)).map((name) => `/dev/dri/${name}`)
+  ]
   const groups = new Set<number>()
   for (const node of nodes) {
     const found = await fs.stat(node).catch(() => undefined)

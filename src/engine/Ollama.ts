@@ -3,7 +3,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Finding } from "../capabilities/NodeCapabilities.js"
-import { settings as agentSettings, type AgentSettings } from "../config/AgentConfig.js"
+import { type AgentSettings, settings as agentSettings } from "../config/AgentConfig.js"
 import { formatBytes } from "../docker/DockerError.js"
 import type { Diagnosis } from "./Diagnosis.js"
 import * as EnginePlan from "./EnginePlan.js"
@@ -43,7 +43,8 @@ export const plan = (
         problem: `--ollama-gpus is ${settings.ollamaGpus}, and ${problem}.`,
         remedy: `Give ${expected}.`
       }))
-    const passed = EnginePlan.passedOn(machine.env, (name) => name.startsWith("OLLAMA_") && !own.has(name))
+    const passed = EnginePlan.passedOn(machine.env, (name) =>
+      name.startsWith("OLLAMA_") && !own.has(name))
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
     const spec = yield* EnginePlan.specOf("ollama", {
       nodeId: machine.nodeId,
@@ -82,7 +83,11 @@ export const plan = (
 
 /** What a log line says of how far the start is. */
 export const stageOf = (line: string): string | undefined =>
-  /Listening on /.test(line) ? "Ollama listens" : /inference compute/.test(line) ? "Ollama found its devices" : undefined
+  /Listening on /.test(line)
+    ? "Ollama listens"
+    : /inference compute/.test(line)
+    ? "Ollama found its devices"
+    : undefined
 
 /** Lines that only say that the agent itself asked. */
 export const isNoise = (line: string): boolean =>

@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { settings as agentSettings, type AgentSettings } from "../config/AgentConfig.js"
+import { type AgentSettings, settings as agentSettings } from "../config/AgentConfig.js"
 import { formatBytes } from "../docker/DockerError.js"
 import * as Diagnosis from "./Diagnosis.js"
 import * as EnginePlan from "./EnginePlan.js"
@@ -102,7 +102,9 @@ export const plan = (
         remedy: `Give ${expected}.`
       }))
     if (selection === undefined && settings.vllmGpus !== "none") {
-      const seen = gpus.length === 0 ? "this machine has no GPU, as far as the agent can see" : "containers cannot use this machine's GPU"
+      const seen = gpus.length === 0
+        ? "this machine has no GPU, as far as the agent can see"
+        : "containers cannot use this machine's GPU"
       return yield* refused(
         `${seen}, and vLLM needs one.`,
         "Set --vllm-gpus none to run it on the CPU (slow, with an image of its own), or use Ollama (--enable-ollama)."
@@ -110,7 +112,11 @@ export const plan = (
     }
     const needed = gpusPerModel(settings)
     if (selection === undefined) {
-      if (!cpu.features.some((feature) => feature === "avx512f" || feature === "avx2" || feature === "neon")) {
+      if (
+        !cpu.features.some((feature) =>
+          feature === "avx512f" || feature === "avx2" || feature === "neon"
+        )
+      ) {
         return yield* refused(
           "its CPU kernels need AVX2, AVX512 or NEON, and this processor has none of them.",
           "Use Ollama (--enable-ollama) on this machine."
@@ -120,7 +126,9 @@ export const plan = (
       return yield* refused(
         `--vllm-tensor-parallel is ${settings.vllmTensorParallel}${
           needed === settings.vllmTensorParallel ? "" : ` (${needed} GPUs with --pipeline-parallel-size)`
-        }, and there ${selection.count === 1 ? "is 1 GPU" : `are ${selection.count} GPUs`} to share the model (--vllm-gpus ${settings.vllmGpus}).`,
+        }, and there ${
+          selection.count === 1 ? "is 1 GPU" : `are ${selection.count} GPUs`
+        } to share the model (--vllm-gpus ${settings.vllmGpus}).`,
         `Give at most ${selection.count}.`
       )
     } else if (selection.vendor === "nvidia") {
@@ -134,7 +142,8 @@ export const plan = (
     }
 
     const { args, key } = withoutKey(settings.vllmArgs)
-    const passed = EnginePlan.passedOn(machine.env, (name) => /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && name !== "HF_HOME")
+    const passed = EnginePlan.passedOn(machine.env, (name) =>
+      /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && name !== "HF_HOME")
     const apiKey = key ?? passed.secrets["VLLM_API_KEY"]
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
     const spec = yield* EnginePlan.specOf("vllm", {
@@ -201,14 +210,17 @@ export const memoryShortage = (
   const share = said > 0 && said <= 1 ? said : defaultUtilization
   for (const gpu of gpus.gpus.slice(0, gpusPerModel(settings))) {
     const { index, memoryFreeBytes, memoryTotalBytes, model, unifiedMemory } = gpu
-    if (unifiedMemory || memoryFreeBytes === undefined || memoryTotalBytes === undefined || memoryTotalBytes === 0) continue
+    if (unifiedMemory || memoryFreeBytes === undefined || memoryTotalBytes === undefined || memoryTotalBytes === 0) {
+      continue
+    }
     const wanted = memoryTotalBytes * share
     if (memoryFreeBytes >= wanted) continue
     const holders = Diagnosis.holdersOf([gpu])
     const fits = Math.floor((memoryFreeBytes / memoryTotalBytes) * 20) / 20
     return {
       cause: "gpu-memory-busy",
-      message: `GPU ${index ?? ""} (${model}) has ${formatBytes(memoryFreeBytes)} of memory free, and vLLM will ask for `
+      message:
+        `GPU ${index ?? ""} (${model}) has ${formatBytes(memoryFreeBytes)} of memory free, and vLLM will ask for `
         + `${formatBytes(wanted)} (${Math.round(share * 100)} % of it)${holders === "" ? "" : `; ${holders} uses it`}.`,
       remedy: fits >= 0.1
         ? `Free it, or let vLLM ask for less: --vllm-arg=--gpu-memory-utilization=${fits.toFixed(2)}`

@@ -11,6 +11,7 @@ import { AgentStatus } from "../../src/agent/AgentStatus.js"
 import * as AgentConfig from "../../src/config/AgentConfig.js"
 import * as LogLines from "../support/LogLines.js"
 import * as Machines from "../support/Machines.js"
+import * as NoDocker from "../support/NoDocker.js"
 import * as ScriptedOrchestrator from "../support/ScriptedOrchestrator.js"
 import * as Temporary from "../support/Temporary.js"
 
@@ -60,6 +61,7 @@ export const start = (options: Options = {}) =>
       Layer.provide([
         orchestrator.layer,
         capabilities.layer,
+        NoDocker.layer,
         AgentConfig.layer({
           "node-id": "tester",
           "agent-port": "0",

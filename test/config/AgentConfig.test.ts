@@ -40,11 +40,15 @@ const table: ReadonlyArray<
   ["vllm-max-model-len", "vllmMaxModelLen", "4096", 4_096],
   ["vllm-image", "vllmImage", "vllm/vllm-openai:latest", "vllm/vllm-openai:latest"],
   ["vllm-arg", "vllmArgs", undefined, []],
+  ["vllm-volume", "vllmVolume", "orchion-vllm-weights", { _tag: "Named", name: "orchion-vllm-weights" }],
+  ["vllm-memory", "vllmMemory", undefined, Option.none()],
   ["enable-ollama", "enableOllama", "false", false],
   ["ollama-model", "ollamaModel", "llama2", "llama2"],
   ["ollama-port", "ollamaPort", "11434", 11_434],
   ["ollama-gpus", "ollamaGpus", "all", "all"],
   ["ollama-image", "ollamaImage", "ollama/ollama:latest", "ollama/ollama:latest"],
+  ["ollama-volume", "ollamaVolume", "orchion-ollama-models", { _tag: "Named", name: "orchion-ollama-models" }],
+  ["ollama-memory", "ollamaMemory", undefined, Option.none()],
   ["engine-bind-address", "engineBindAddress", "127.0.0.1", "127.0.0.1"],
   ["keep-engines", "keepEngines", "false", false]
 ]

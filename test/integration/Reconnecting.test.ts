@@ -16,6 +16,7 @@ import * as GrpcOrchestrator from "../../src/orchestrator/GrpcOrchestrator.js"
 import { ReconnectPolicy } from "../../src/orchestrator/Reconnect.js"
 import * as LogLines from "../support/LogLines.js"
 import * as Machines from "../support/Machines.js"
+import * as NoDocker from "../support/NoDocker.js"
 import * as Peers from "../support/Peers.js"
 import * as Ports from "../support/Ports.js"
 import * as Processes from "../support/Processes.js"
@@ -35,6 +36,7 @@ const startAgent = ({ deadline, interval, port }: Options) =>
       Layer.provide([
         GrpcOrchestrator.layer({ address: { host: "127.0.0.1", port }, deadline }),
         Machines.scripted().layer,
+        NoDocker.layer,
         Layer.succeed(ReconnectPolicy, {
           base: "10 millis",
           cap: "40 millis",

@@ -1,0 +1,42 @@
+/** The port to a container engine whose adapter is loaded at its first use: an agent that runs no engine never pays for it. */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Docker } from "./Docker.js"
+
+type Service = Context.Tag.Service<Docker>
+
+/** `load` is run once, by whoever comes first; what it acquires is released with the layer. */
+export const layer = (load: Effect.Effect<Service, never, Scope.Scope>): Layer.Layer<Docker> =>
+  Layer.scoped(
+    Docker,
+    Effect.gen(function*() {
+      const scope = yield* Effect.scope
+      const loaded = yield* Effect.cached(Scope.extend(load, scope))
+      const later = <A, E, R>(use: (docker: Service) => Effect.Effect<A, E, R>) => Effect.flatMap(loaded, use)
+      const laterStream = <A, E>(use: (docker: Service) => Stream.Stream<A, E>) =>
+        Stream.unwrap(Effect.map(loaded, use))
+      return {
+        ping: later(({ ping }) => ping),
+        version: later(({ version }) => version),
+        info: later(({ info }) => info),
+        inspectImage: (image) => later((docker) => docker.inspectImage(image)),
+        pull: (image, options) => laterStream((docker) => docker.pull(image, options)),
+        run: (spec) => later((docker) => docker.run(spec)),
+        runScoped: (spec, options) => later((docker) => docker.runScoped(spec, options)),
+        adoptScoped: (container, options) => later((docker) => docker.adoptScoped(container, options)),
+        inspect: (container) => later((docker) => docker.inspect(container)),
+        list: (labels) => later((docker) => docker.list(labels)),
+        stop: (container, options) => later((docker) => docker.stop(container, options)),
+        kill: (container, signal) => later((docker) => docker.kill(container, signal)),
+        remove: (container, options) => later((docker) => docker.remove(container, options)),
+        wait: (container) => later((docker) => docker.wait(container)),
+        logs: (container, options) => laterStream((docker) => docker.logs(container, options)),
+        stats: (container) => later((docker) => docker.stats(container)),
+        exec: (container, command, options) => later((docker) => docker.exec(container, command, options)),
+        events: (labels) => laterStream((docker) => docker.events(labels))
+      }
+    })
+  )
