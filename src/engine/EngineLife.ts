@@ -209,6 +209,9 @@ export const live = (
       }
     })
 
+    /** What does not answer is given no time to say goodbye. */
+    const discard = Effect.ignore(docker.remove(id, { force: true }))
+
     const ready = (models: ReadonlyArray<string>) =>
       board.change(name, { status: EngineStatus.Ready({ since: readySince ?? startedAt, models }), recentLog: [] })
 
@@ -242,7 +245,10 @@ export const live = (
       Effect.either(Effect.mapError(probe.ready(progress), ({ diagnosis }) => diagnosis)),
       Effect.map(Effect.raceFirst(died, stalled), (diagnosis) => Either.left(diagnosis))
     )
-    if (Either.isLeft(started)) return yield* endWith(started.left)
+    if (Either.isLeft(started)) {
+      if (started.left.cause === "stalled") yield* discard
+      return yield* endWith(started.left)
+    }
 
     readySince = yield* Clock.currentTimeMillis
     yield* updateFindings
@@ -255,7 +261,6 @@ export const live = (
         } after its start`
     )
     const diagnosis = yield* Effect.raceFirst(died, Effect.raceFirst(checks, looks))
-    // What does not answer is given no time to say goodbye.
-    if (diagnosis.cause === "unhealthy") yield* Effect.ignore(docker.remove(id, { force: true }))
+    if (diagnosis.cause === "unhealthy") yield* discard
     return yield* endWith(diagnosis)
   })

@@ -1,5 +1,6 @@
 /** What is asked of a running engine: whether it is ready, whether it lives, and whether it uses its GPU. */
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -39,8 +40,6 @@ export interface EngineProbe {
   readonly isNoise: (line: string) => boolean
 }
 
-/** One check. An engine that works answers in milliseconds, also a busy one. */
-const checkDeadline = "5 seconds"
 const readyInterval = "500 millis"
 const listInterval = "5 seconds"
 
@@ -61,7 +60,11 @@ const again = <A, E>(effect: Effect.Effect<A | undefined, E>, interval: "500 mil
     }
   })
 
-export const vllm = (plan: EnginePlan, names: ReadonlyArray<string>): EngineProbe => {
+export const vllm = (
+  plan: EnginePlan,
+  names: ReadonlyArray<string>,
+  checkDeadline: Duration.Duration
+): EngineProbe => {
   const get = (path: string) =>
     Effect.flatMap(
       EngineHttp.ask({ method: "GET", url: `${plan.baseUrl}${path}`, apiKey: plan.apiKey }, checkDeadline),
@@ -97,7 +100,7 @@ const decodePullLine = Schema.decodeUnknownEither(Ollama.PullLine)
 /** How many pulls in a row may fail without a byte more than before. */
 const fruitlessPulls = 5
 
-export const ollama = (plan: EnginePlan): EngineProbe => {
+export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): EngineProbe => {
   const get = (path: string) =>
     Effect.flatMap(
       EngineHttp.ask({ method: "GET", url: `${plan.baseUrl}${path}` }, checkDeadline),

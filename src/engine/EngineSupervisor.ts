@@ -56,14 +56,18 @@ interface Definition {
   readonly shortage: (plan: EnginePlan) => Diagnosis.Diagnosis | undefined
 }
 
-const definitionOf = (settings: AgentSettings, name: EngineName): Definition => {
+const definitionOf = (
+  settings: AgentSettings,
+  name: EngineName,
+  { checkDeadline }: EngineTimes.EngineTimes
+): Definition => {
   switch (name) {
     case "vllm":
       return {
         name,
         model: settings.vllmModel,
         plan: (machine) => Vllm.plan(settings, machine),
-        probe: (plan) => EngineProbe.vllm(plan, Vllm.servedNames(settings)),
+        probe: (plan) => EngineProbe.vllm(plan, Vllm.servedNames(settings), checkDeadline),
         shortage: (plan) => Vllm.memoryShortage(settings, plan)
       }
     case "ollama":
@@ -71,7 +75,7 @@ const definitionOf = (settings: AgentSettings, name: EngineName): Definition => 
         name,
         model: settings.ollamaModel,
         plan: (machine) => Ollama.plan(settings, machine),
-        probe: EngineProbe.ollama,
+        probe: (plan) => EngineProbe.ollama(plan, checkDeadline),
         shortage: () => undefined
       }
   }
@@ -93,7 +97,7 @@ const pullDetail = (progress: PullProgress): string => {
     case "waiting":
       return `Pulling ${image}: trying again in ${Math.round((retry?.delay ?? 0) / 1000)} s (${retry?.reason ?? ""})`
     case "complete":
-      return `The image ${image} is here`
+      return `The image ${image} is complete`
   }
 }
 
@@ -162,6 +166,8 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
       let lastPhase = ""
       return Stream.runForEach(docker.pull(image), (progress) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          // An image that is here already is not worth a word.
+          if (progress.phase === "complete") return Effect.void
           if (progress.phase === lastPhase && now - lastTold < progressMillis) return Effect.void
           lastTold = now
           lastPhase = progress.phase
@@ -292,10 +298,11 @@ export interface SupervisorOptions {
 
 /** Starts to look after the engines of the settings, of which there may be none; they are stopped with the scope. */
 export const make = (
-  { nodeId, settings, times }: SupervisorOptions
+  { nodeId, settings, ...options }: SupervisorOptions
 ): Effect.Effect<EngineSupervisor, never, Docker | Machine | Scope.Scope> =>
   Effect.gen(function*() {
-    const definitions = EngineSettings.enabled(settings).map((name) => definitionOf(settings, name))
+    const times = { ...EngineTimes.defaults, ...options.times }
+    const definitions = EngineSettings.enabled(settings).map((name) => definitionOf(settings, name, times))
     const board = yield* EngineBoard.make(definitions)
     const dependencies: Dependencies = {
       board,
@@ -303,7 +310,7 @@ export const make = (
       machine: yield* Machine,
       nodeId,
       settings,
-      times: { ...EngineTimes.defaults, ...times }
+      times
     }
     const fibers = yield* Effect.forEach(
       [...definitions.map((definition) => supervise(dependencies, definition)), sweep(dependencies)],

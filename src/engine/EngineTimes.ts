@@ -11,6 +11,8 @@ export interface EngineTimes {
   readonly silence: Duration.Duration
   /** Between two health checks. */
   readonly checkInterval: Duration.Duration
+  /** How long one may take. An engine that works answers in milliseconds, also a busy one. */
+  readonly checkDeadline: Duration.Duration
   /** Between two looks at what costs more: the use of the GPU, the load, the bytes of a silent start. */
   readonly lookInterval: Duration.Duration
   /** An engine that works on requests and makes no token for so long is hung. */
@@ -23,6 +25,7 @@ export const defaults: EngineTimes = {
   healthyAgain: Duration.minutes(10),
   silence: Duration.minutes(10),
   checkInterval: Duration.seconds(5),
+  checkDeadline: Duration.seconds(5),
   lookInterval: Duration.seconds(30),
   hungAfter: Duration.minutes(2)
 }

@@ -414,7 +414,7 @@ export const scoped = (kind: Kind, options: StartOptions = {}): Effect.Effect<St
 // ---- Images ----
 
 /** A request to a Docker Engine. */
-const engineAsks = (socket: string, method: string, target: string, body?: unknown): Promise<[number, string]> =>
+export const engineAsks = (socket: string, method: string, target: string, body?: unknown): Promise<[number, string]> =>
   new Promise((resolve, reject) => {
     const request = http.request(
       { socketPath: socket, path: target, method, agent: false, headers: { "Content-Type": "application/json" } },
@@ -490,6 +490,22 @@ const repositoryName = async (): Promise<string> => {
   return `orchion-test-${digest(process.version, String((await fs.stat(process.execPath)).size), ...contents)}`
 }
 
+/** An image with the files of another and its own settings. */
+const commit = async (socket: string, base: string, name: string, changes: ReadonlyArray<string>): Promise<void> => {
+  const [status, text] = await engineAsks(socket, "POST", "/containers/create", { Image: base, Cmd: ["true"] })
+  if (status !== 201) throw new Error(`a container of ${base}: ${text}`)
+  const { Id: container } = JSON.parse(text) as { readonly Id: string }
+  try {
+    const at = name.lastIndexOf(":")
+    const query = new URLSearchParams({ container, repo: name.slice(0, at), tag: name.slice(at + 1) })
+    for (const change of ["CMD []", ...changes]) query.append("changes", change)
+    const [committed, answer] = await engineAsks(socket, "POST", `/commit?${query}`)
+    if (committed !== 201) throw new Error(`committing ${name}: ${answer}`)
+  } finally {
+    await engineAsks(socket, "DELETE", `/containers/${container}?force=true`)
+  }
+}
+
 /**
  * The name of the image with this stand-in on an engine. It is made unless it is there: the name is made of what is in
  * it, so all suites of a run share one. Both images are one on disk, but for their settings.
@@ -500,17 +516,20 @@ export const image = async (kind: Kind, socket: string): Promise<string> => {
   if (await hasImage(socket, name)) return name
   const base = `${repository}:base`
   if (!await hasImage(socket, base)) await images.importImage({ socket, name: base, files: await imageFiles() })
-  const [status, text] = await engineAsks(socket, "POST", "/containers/create", { Image: base, Cmd: ["true"] })
-  if (status !== 201) throw new Error(`a container of ${base}: ${text}`)
-  const { Id: container } = JSON.parse(text) as { readonly Id: string }
-  try {
-    const query = new URLSearchParams({ container, repo: repository, tag: kind })
-    for (const change of ["CMD []", ...config[kind].changes]) query.append("changes", change)
-    const [committed, answer] = await engineAsks(socket, "POST", `/commit?${query}`)
-    if (committed !== 201) throw new Error(`committing ${name}: ${answer}`)
-  } finally {
-    await engineAsks(socket, "DELETE", `/containers/${container}?force=true`)
-  }
+  await commit(socket, base, name, config[kind].changes)
+  return name
+}
+
+/** The same image with these switches set in it: for containers that are made by somebody else. */
+export const variant = async (kind: Kind, socket: string, switches: Partial<Switches>): Promise<string> => {
+  const base = await image(kind, socket)
+  const variables = Object.entries(environment(switches)).sort(([a], [b]) => (a < b ? -1 : 1))
+  const name = `${base}-${digest(JSON.stringify(variables))}`
+  if (await hasImage(socket, name)) return name
+  await commit(socket, base, name, [
+    ...config[kind].changes,
+    ...variables.map(([variable, value]) => `ENV ${variable}=${JSON.stringify(value)}`)
+  ])
   return name
 }
 

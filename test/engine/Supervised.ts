@@ -1,0 +1,85 @@
+/** A supervisor on a real engine, with stand-ins for the inference engines and a machine of the test's choice. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import { CpuInfo, type NodeCapabilities } from "../../src/capabilities/NodeCapabilities.js"
+import * as AgentConfig from "../../src/config/AgentConfig.js"
+import * as Setting from "../../src/config/Setting.js"
+import * as EngineSupervisor from "../../src/engine/EngineSupervisor.js"
+import type { EngineTimes } from "../../src/engine/EngineTimes.js"
+import { Machine } from "../../src/engine/Machine.js"
+import type { EngineReport } from "../../src/orchestrator/Node.js"
+import * as LogLines from "../support/LogLines.js"
+import * as Machines from "../support/Machines.js"
+
+export interface Options {
+  readonly nodeId: string
+  /** As on the command line, without dashes. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly times?: Partial<EngineTimes>
+  readonly capabilities?: NodeCapabilities
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Impatient, so that tests are quick. */
+const times: Partial<EngineTimes> = {
+  firstBackoff: Duration.millis(200),
+  longestBackoff: Duration.seconds(2),
+  checkInterval: Duration.millis(200),
+  checkDeadline: Duration.seconds(1),
+  lookInterval: Duration.millis(500)
+}
+
+/** A machine without a GPU, whose processor vLLM can use. */
+export const plain = Machines.machine({
+  cpu: new CpuInfo({ architecture: "amd64", logicalCores: 8, features: ["avx2"] })
+})
+
+export const machine = (capabilities: NodeCapabilities, env: Readonly<Record<string, string>> = {}) =>
+  Layer.succeed(Machine, {
+    look: (nodeId) => Effect.succeed({ nodeId, capabilities, env, deviceGroups: [] })
+  })
+
+/** Starts one; it ends with the scope. */
+export const start = (options: Options) =>
+  Effect.gen(function*() {
+    const logs = LogLines.make()
+    const settings = yield* AgentConfig.fromSources([Setting.program(options.settings)])
+    const supervisor = yield* EngineSupervisor.make({
+      settings,
+      nodeId: options.nodeId,
+      times: { ...times, ...options.times }
+    }).pipe(
+      Effect.provide(machine(options.capabilities ?? plain, options.env)),
+      Effect.provide(logs.layer)
+    )
+    const seen = yield* Ref.make<ReadonlyArray<EngineReport>>([])
+    yield* Effect.forkScoped(
+      Stream.runForEach(supervisor.engines.changes, (reports) => Ref.update(seen, (all) => [...all, ...reports]))
+    )
+    return {
+      ...supervisor,
+      logs,
+      /** Every report, in order. */
+      seen: Ref.get(seen),
+      /** The first report, from now on, that is so; it fails after 30 s with what there was instead. */
+      until: (condition: (report: EngineReport) => boolean) =>
+        Stream.runHead(
+          Stream.filter(Stream.mapConcat(supervisor.engines.changes, (reports) => reports), condition)
+        ).pipe(
+          Effect.flatten,
+          Effect.timeout("30 seconds"),
+          Effect.catchAll(() =>
+            Effect.die(
+              new Error(
+                `never so: ${condition}; ${JSON.stringify(supervisor.engines.current())}; ${
+                  logs.all.map(({ text }) => text).join("\n")
+                }`
+              )
+            )
+          )
+        )
+    }
+  })
