@@ -6,6 +6,18 @@ import { build } from "esbuild"
 const root = path.resolve(import.meta.dirname, "..")
 const outfile = path.join(root, "dist/bin/node-agent.js")
 
+/**
+ * dockerode loads an SSH client whether one is needed or not. The agent manages this machine's engine only, and refuses
+ * ssh:// endpoints before dockerode sees them; the client would cost memory, and does not work when it is bundled.
+ */
+const withoutSsh = {
+  name: "without-ssh",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^ssh2$/ }, () => ({ path: "ssh2", namespace: "none" }))
+    bundle.onLoad({ filter: /.*/, namespace: "none" }, () => ({ contents: "module.exports = {}" }))
+  }
+}
+
 const result = await build({
   entryPoints: [path.join(root, "src/bin.ts")],
   outfile,
@@ -19,8 +31,9 @@ const result = await build({
   legalComments: "linked",
   metafile: true,
   logLevel: "warning",
+  plugins: [withoutSsh],
   // Native parts that their packages do without when they are missing.
-  external: ["cpu-features", "*.node"],
+  external: ["*.node"],
   banner: {
     js: "#!/usr/bin/env node\n"
       // CommonJS dependencies require Node's own modules.

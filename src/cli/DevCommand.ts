@@ -11,7 +11,7 @@ import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
 import { EmbeddedOrchestrator } from "../embedded/EmbeddedOrchestrator.js"
 import * as OrchestratorCommand from "./OrchestratorCommand.js"
-import { logging, warnOfUnknownVariables } from "./RunCommand.js"
+import { engineProgress, logging, warnOfUnknownVariables } from "./RunCommand.js"
 
 /** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
 const own = (orchestratorPort: number, host: string): Setting.Source => ({
@@ -33,7 +33,8 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
     // Everything that can be wrong with the agent's settings is found before anything starts.
     const readAgent = (port: number) =>
       AgentConfig.fromSources([own(port, orchestrator.bindAddress), ...sources, ownDefaults])
-    const { logFormat, logLevel } = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
+    const config = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
+    const { logFormat, logLevel } = config
 
     const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
       Agent.layerLive.pipe(Layer.provide(Layer.effect(
@@ -68,10 +69,12 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
 
     yield* Effect.gen(function*() {
       yield* warnOfUnknownVariables
+      yield* engineProgress(config)
       yield* announce
       const { join } = yield* Agent
       yield* join
     }).pipe(
+      Effect.scoped,
       Effect.onInterrupt(() => Effect.logInfo("Stopping")),
       Effect.provide(agent.pipe(Layer.provideMerge(OrchestratorCommand.embedded(orchestrator)))),
       Effect.provide(logging({ logFormat, logLevel }))

@@ -5,6 +5,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as StatusLines from "./StatusLines.js"
 
 export interface LoggingOptions {
   readonly level: "debug" | "info" | "warn" | "error"
@@ -59,17 +60,17 @@ const json = Logger.make(({ annotations, cause, date, logLevel, message }) => {
   }\n`)
 })
 
-/** A terminal that is gone, or a full disk behind a redirection, must not end the agent. */
-const write = (line: string) => {
-  if (process.stderr.writable) process.stderr.write(line)
-}
+const write = StatusLines.standardError.log
+
+/** Whether the log is for people, with this format. */
+export const isPretty = (format: LoggingOptions["format"]): boolean =>
+  format === "pretty" || (format === "auto" && process.stderr.isTTY === true)
 
 export const layer = ({ format, level }: LoggingOptions): Layer.Layer<never> => {
   const isTerminal = process.stderr.isTTY === true
-  const usePretty = format === "pretty" || (format === "auto" && isTerminal)
   const useColor = isTerminal && (process.env["NO_COLOR"] ?? "") === ""
   return Layer.merge(
-    Logger.replace(Logger.defaultLogger, usePretty ? pretty(useColor) : json),
+    Logger.replace(Logger.defaultLogger, isPretty(format) ? pretty(useColor) : json),
     Logger.minimumLogLevel(levels[level])
   )
 }

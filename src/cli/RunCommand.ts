@@ -1,6 +1,8 @@
 /** `node-agent`: runs the agent on this machine until it is told to stop. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { AgentStatus } from "../agent/AgentStatus.js"
 import * as AgentConfig from "../config/AgentConfig.js"
 import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
@@ -18,6 +20,18 @@ export const warnOfUnknownVariables: Effect.Effect<void> = Effect.suspend(() => 
 export const logging = (config: Pick<AgentConfig.AgentSettings, "logLevel" | "logFormat">): Layer.Layer<never> =>
   Logging.layer({ level: config.logLevel, format: config.logFormat })
 
+/** Shows how far the engines are, for as long as the scope is open; an agent without engines does not load it. */
+export const engineProgress = (
+  config: Pick<AgentConfig.AgentSettings, "enableVllm" | "enableOllama" | "logFormat">
+): Effect.Effect<void, never, AgentStatus | Scope.Scope> =>
+  config.enableVllm || config.enableOllama
+    ? Effect.gen(function*() {
+      const progress = yield* Effect.promise(() => import("./EngineProgress.js"))
+      const isTerminal = process.stderr.isTTY === true && Logging.isPretty(config.logFormat)
+      yield* Effect.forkScoped(progress.run({ isTerminal }))
+    })
+    : Effect.void
+
 export const run = (sources: ReadonlyArray<Setting.Source>) =>
   Effect.gen(function*() {
     const config = yield* AgentConfig.fromSources(sources)
@@ -25,9 +39,11 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
     yield* Effect.gen(function*() {
       yield* warnOfUnknownVariables
       yield* Effect.logInfo(`Orchion node agent ${version} starts`)
+      yield* engineProgress(config)
       const { join } = yield* Agent
       yield* join
     }).pipe(
+      Effect.scoped,
       Effect.onInterrupt(() => Effect.logInfo("Stopping")),
       Effect.provide(Agent.layerLive.pipe(Layer.provide(Layer.succeed(AgentConfig.AgentConfig, config)))),
       Effect.provide(logging(config))

@@ -46,6 +46,10 @@ export interface Diagnosis {
   readonly lasting: boolean
 }
 
+/** It in full, as sentences. */
+export const text = ({ message, remedy }: Diagnosis): string =>
+  [message, remedy].filter((part) => part !== "").map((part) => /[.!?…]$/.test(part) ? part : `${part}.`).join(" ")
+
 /** What is known about an end. */
 export interface Death {
   readonly engine: EngineName

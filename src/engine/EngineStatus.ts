@@ -1,7 +1,7 @@
 /** The states of an engine under the agent's care, and how they are reported. */
 import * as Data from "effect/Data"
 import type { EngineReport, EngineState } from "../orchestrator/Node.js"
-import type { Diagnosis } from "./Diagnosis.js"
+import * as Diagnosis from "./Diagnosis.js"
 
 /** How much of something is done, in bytes. */
 export interface Bytes {
@@ -22,9 +22,9 @@ export type EngineStatus = Data.TaggedEnum<{
   /** It answered before, and has not for so many checks. */
   Unhealthy: { readonly since: number; readonly failedChecks: number; readonly detail: string }
   /** It ended, and is started again. */
-  Restarting: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis }
+  Restarting: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis.Diagnosis }
   /** As `Restarting`, but nothing is likely to be different next time unless somebody acts. */
-  Failed: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis }
+  Failed: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis.Diagnosis }
   Stopped: {}
 }>
 
@@ -52,7 +52,7 @@ export const detailOf = (status: EngineStatus): string => {
       return status.detail
     case "Restarting":
     case "Failed":
-      return [status.diagnosis.message, status.diagnosis.remedy].filter((text) => text !== "").join(" ")
+      return Diagnosis.text(status.diagnosis)
     case "Ready":
     case "Stopped":
       return ""

@@ -254,7 +254,7 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
         recentLog: lines.slice(-reportedLines),
         findings: [...(plan?.findings ?? []), failedFinding(name, diagnosis)]
       })
-      const said = [diagnosis.message, diagnosis.remedy].filter((text) => text !== "").join(" ")
+      const said = Diagnosis.text(diagnosis)
       const again = `in ${
         GoDuration.format(Duration.seconds(Math.max(1, Math.round(Duration.toSeconds(wait)))))
       } (attempt ${attempt})`
