@@ -50,6 +50,8 @@ const progressMillis = 250
 interface Definition {
   readonly name: EngineName
   readonly model: string
+  /** As the settings choose them: `all`, `none`, ids. */
+  readonly gpus: string
   readonly plan: (machine: MachineFacts) => Either.Either<EnginePlan, EngineRefused>
   readonly probe: (plan: EnginePlan) => EngineProbe.EngineProbe
   /** Why a container of this plan would find too little of something; looked at just before it is made. */
@@ -66,6 +68,7 @@ const definitionOf = (
       return {
         name,
         model: settings.vllmModel,
+        gpus: settings.vllmGpus,
         plan: (machine) => Vllm.plan(settings, machine),
         probe: (plan) => EngineProbe.vllm(plan, Vllm.servedNames(settings), checkDeadline),
         shortage: (plan) => Vllm.memoryShortage(settings, plan)
@@ -74,6 +77,7 @@ const definitionOf = (
       return {
         name,
         model: settings.ollamaModel,
+        gpus: settings.ollamaGpus,
         plan: (machine) => Ollama.plan(settings, machine),
         probe: (plan) => EngineProbe.ollama(plan, checkDeadline),
         shortage: () => undefined
@@ -182,7 +186,24 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     Scope.Scope
   > => adopted === undefined ? docker.runScoped(plan.spec) : docker.adoptScoped(adopted.id)
 
-  /** `undefined` when Docker went away in the middle: it begins again when Docker answers, and nothing is counted. */
+  /**
+   * Ends when an engine that runs on the CPU for lack of a GPU could have one: drivers come late. Twice in a row, and
+   * while no request is in flight, as the engine is started anew for it.
+   */
+  const gpuAppears = (plan: EnginePlan): Effect.Effect<void> =>
+    plan.gpus !== undefined || definition.gpus === "none" ? Effect.never : Effect.gen(function*() {
+      let seen = 0
+      while (true) {
+        yield* Effect.sleep(times.gpuInterval)
+        const again = definition.plan(yield* machine.look(nodeId))
+        seen = Either.isRight(again) && again.right.gpus !== undefined ? seen + 1 : 0
+        if (seen < 2 || board.get(name).activity.inFlight > 0) continue
+        yield* Effect.logInfo(`There is a GPU now: ${title} is started again to use it`)
+        return
+      }
+    })
+
+  /** `undefined` when it is to begin again with nothing counted: Docker went away in the middle, or a GPU has come. */
   const life: Effect.Effect<EngineLife.Ended | undefined> = Effect.gen(function*() {
     const planned = definition.plan(yield* machine.look(nodeId))
     if (Either.isLeft(planned)) {
@@ -202,7 +223,10 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     return yield* Effect.gen(function*() {
       const { id } = yield* Scope.extend(container(plan, found), own)
       const probe = definition.probe(plan)
-      return yield* Effect.scoped(EngineLife.live(dependencies, { plan, probe, id, adopted: found !== undefined }))
+      return yield* Effect.raceFirst(
+        Effect.scoped(EngineLife.live(dependencies, { plan, probe, id, adopted: found !== undefined })),
+        Effect.as(gpuAppears(plan), undefined)
+      )
     }).pipe(
       Effect.onExit((exit) =>
         // An interruption is the agent's end; everything else is the container's.

@@ -15,6 +15,8 @@ export interface EngineTimes {
   readonly checkDeadline: Duration.Duration
   /** Between two looks at what costs more: the use of the GPU, the load, the bytes of a silent start. */
   readonly lookInterval: Duration.Duration
+  /** Between two looks whether there is a GPU now, for an engine that runs without one. */
+  readonly gpuInterval: Duration.Duration
   /** An engine that works on requests and makes no token for so long is hung. */
   readonly hungAfter: Duration.Duration
 }
@@ -27,5 +29,6 @@ export const defaults: EngineTimes = {
   checkInterval: Duration.seconds(5),
   checkDeadline: Duration.seconds(5),
   lookInterval: Duration.seconds(30),
+  gpuInterval: Duration.minutes(1),
   hungAfter: Duration.minutes(2)
 }

@@ -8,6 +8,7 @@ import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import { Docker } from "../../src/docker/Docker.js"
 import { describeDocker, layer } from "../support/DockerTest.js"
 import * as StandIns from "../support/engines/StandIns.js"
+import * as Machines from "../support/Machines.js"
 import * as Ports from "../support/Ports.js"
 import * as Supervised from "./Supervised.js"
 
@@ -228,6 +229,27 @@ await describeDocker("Engines under the agent's care", (engine) => {
         failed.detail,
         new RegExp(`Port ${first["ollama-port"]}/tcp.* is in use by the container orchion-ollama-`)
       )
+    })))
+
+  it.live("are started again when the GPU comes that was not there", () =>
+    run(Effect.gen(function*() {
+      const nodeId = another()
+      let capabilities = Supervised.plain
+      const agent = yield* Supervised.start({
+        nodeId,
+        settings: { ...(yield* ollama({ pullBytes: 1e5 })), "ollama-gpus": "all" },
+        times: { gpuInterval: Duration.millis(300) },
+        capabilities: () => capabilities
+      })
+      yield* agent.until(ready("ollama"))
+      assert.deepStrictEqual(agent.findings().map(({ code }) => code), ["engine.on-cpu"])
+      capabilities = Machines.machine({ gpus: [Machines.gpu()] })
+      // This engine has no way to hand it over, which shows that it was asked to.
+      const asked = yield* agent.until(({ state }) => state === "failed")
+      assert.match(asked.detail, /cannot have the nvidia GPUs it asks for/)
+      assert.lengthOf(agent.logs.matching(/There is a GPU now/), 1)
+      // While Docker cannot hand it over there is no engine, rather than one that is slow for a reason nobody sees.
+      assert.lengthOf(yield* containersOf(nodeId), 0)
     })))
 
   it.live("are kept when they are to be kept, and adopted as they are", () =>

@@ -19,7 +19,7 @@ export interface Options {
   /** As on the command line, without dashes. */
   readonly settings: Readonly<Record<string, string>>
   readonly times?: Partial<EngineTimes>
-  readonly capabilities?: NodeCapabilities
+  readonly capabilities?: () => NodeCapabilities
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -37,9 +37,9 @@ export const plain = Machines.machine({
   cpu: new CpuInfo({ architecture: "amd64", logicalCores: 8, features: ["avx2"] })
 })
 
-export const machine = (capabilities: NodeCapabilities, env: Readonly<Record<string, string>> = {}) =>
+export const machine = (capabilities: () => NodeCapabilities, env: Readonly<Record<string, string>> = {}) =>
   Layer.succeed(Machine, {
-    look: (nodeId) => Effect.succeed({ nodeId, capabilities, env, deviceGroups: [] })
+    look: (nodeId) => Effect.sync(() => ({ nodeId, capabilities: capabilities(), env, deviceGroups: [] }))
   })
 
 /** Starts one; it ends with the scope. */
@@ -52,7 +52,7 @@ export const start = (options: Options) =>
       nodeId: options.nodeId,
       times: { ...times, ...options.times }
     }).pipe(
-      Effect.provide(machine(options.capabilities ?? plain, options.env)),
+      Effect.provide(machine(options.capabilities ?? (() => plain), options.env)),
       Effect.provide(logs.layer)
     )
     const seen = yield* Ref.make<ReadonlyArray<EngineReport>>([])
