@@ -50,18 +50,25 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
       )
     }
     // Containers that are about to be made must be found again by the next agent, however this one ends.
-    if (wanted !== before) yield* state.write(fileName, `${wanted}\n`)
+    if (wanted !== "" && wanted !== before) yield* state.write(fileName, `${wanted}\n`)
 
     const [supervisor, { Machine }] = yield* Effect.promise(() =>
       Promise.all([import("../engine/EngineSupervisor.js"), import("../engine/Machine.js")])
     )
-    const { engines, findings, shutdown } = yield* Effect.provide(
+    const { engines, findings, shutdown, swept } = yield* Effect.provide(
       supervisor.make({ settings: config, nodeId }),
       Machine.layer
     )
     yield* Effect.forkScoped(
       Stream.runForEach(engines.changes, (reports) => status.update((state) => ({ ...state, engines: reports })))
     )
+    if (wanted === "") {
+      yield* Effect.forkScoped(
+        Effect.zipRight(swept, state.write(fileName, "")).pipe(
+          Effect.catchAll((error) => Effect.logWarning(`${error.message}: containers are looked for at each start`))
+        )
+      )
+    }
     return Context.make(Engines, engines).pipe(Context.add(EngineCare, { findings, shutdown }))
   }))
 }

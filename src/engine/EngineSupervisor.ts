@@ -298,9 +298,15 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
 const sweep = ({ docker, nodeId, settings }: Dependencies): Effect.Effect<void> =>
   Effect.gen(function*() {
     let wait = firstDockerWait
+    // Where an engine is to run, its own care says so.
+    let told = EngineSettings.enabled(settings).length > 0
     while (true) {
       const swept = yield* Effect.either(Adoption.sweep(docker, nodeId, EngineSettings.enabled(settings)))
       if (Either.isRight(swept)) return
+      if (!told) {
+        told = true
+        yield* Effect.logInfo(`Containers of an earlier run are looked for when Docker answers. ${swept.left.message}`)
+      }
       yield* Effect.sleep(wait)
       wait = Duration.min(Duration.times(wait, 2), longestDockerWait)
     }
@@ -310,6 +316,8 @@ export interface EngineSupervisor {
   readonly engines: Context.Tag.Service<Engines>
   /** What a person should know of the engines now. */
   readonly findings: () => ReadonlyArray<Finding>
+  /** Ends when the containers that the settings do not ask for have been removed. */
+  readonly swept: Effect.Effect<void>
   /** Stops all engines and removes their containers, unless they are to be kept. May be run twice. */
   readonly shutdown: Effect.Effect<void>
 }
@@ -336,13 +344,15 @@ export const make = (
       settings,
       times
     }
-    const fibers = yield* Effect.forEach(
-      [...definitions.map((definition) => supervise(dependencies, definition)), sweep(dependencies)],
-      (care) => Effect.forkScoped(care)
-    )
+    const sweeping = yield* Effect.forkScoped(sweep(dependencies))
+    const fibers = [
+      sweeping,
+      ...(yield* Effect.forEach(definitions, (definition) => Effect.forkScoped(supervise(dependencies, definition))))
+    ]
     return {
       engines: board.engines,
       findings: board.findings,
+      swept: Fiber.join(sweeping),
       shutdown: Effect.zipRight(
         Fiber.interruptAll(fibers),
         settings.keepEngines
