@@ -72,7 +72,8 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
 
           const before = yield* Ref.get(told)
           const isNews = before === undefined || before.kind !== error._tag
-          if (!isNews && now - before.at < reminderMillis) return
+          // In either direction: a clock that was set back must not silence an outage.
+          if (!isNews && Math.abs(now - before.at) < reminderMillis) return
           yield* Ref.set(told, { kind: error._tag, at: now })
           const again = `trying again in ${GoDuration.format(wait)}`
           if (!isNews) {

@@ -12,8 +12,8 @@ import * as Reconnect from "../orchestrator/Reconnect.js"
 import { Connectivity } from "./Connectivity.js"
 import { Registration } from "./Registration.js"
 
-/** A beat that is later than this by the wall clock was held up by a sleep, a pause or a clock that was set. */
-const sleepThresholdMillis = 15_000
+/** A beat that is this much too late, or too early, by the wall clock: the machine slept, or its clock was set. */
+const jumpMillis = 15_000
 
 /** The least time between two lines about having been forgotten: an orchestrator may do so at each beat. */
 const forgottenReminderMillis = 60_000
@@ -37,7 +37,7 @@ export const run = (interval: Duration.Duration) =>
     const toldForgottenAt = yield* Ref.make(Number.NEGATIVE_INFINITY)
     const tellForgotten = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      if (now - (yield* Ref.get(toldForgottenAt)) < forgottenReminderMillis) return
+      if (Math.abs(now - (yield* Ref.get(toldForgottenAt))) < forgottenReminderMillis) return
       yield* Ref.set(toldForgottenAt, now)
       yield* Effect.logInfo(
         `The orchestrator at ${orchestrator.address} did not know this node (it restarted, or dropped it): registered again`
@@ -63,12 +63,14 @@ export const run = (interval: Duration.Duration) =>
     /** When the beat before ended, by the wall clock: the monotonic clock stands still while a machine sleeps. */
     const lastEnd = yield* Effect.flatMap(Clock.currentTimeMillis, Ref.make)
     const noticeSleep = Effect.gen(function*() {
-      const late = (yield* Clock.currentTimeMillis) - (yield* Ref.get(lastEnd)) - Duration.toMillis(interval)
-      if (late < sleepThresholdMillis) return false
+      const passed = (yield* Clock.currentTimeMillis) - (yield* Ref.get(lastEnd))
+      const late = passed - Duration.toMillis(interval)
+      if (late < jumpMillis && passed > -jumpMillis) return false
+      const inSeconds = (millis: number) => GoDuration.format(Duration.seconds(Math.round(millis / 1000)))
       yield* Effect.logInfo(
-        `This machine slept, or its clock was set, by ${
-          GoDuration.format(Duration.seconds(Math.round(late / 1000)))
-        }: registering again`
+        late > 0
+          ? `This machine slept, or its clock was set forward, by ${inSeconds(late)}: registering again`
+          : `This machine's clock was set back by ${inSeconds(-late)}: registering again`
       )
       // What the other side made of the silence is unknown, and so is what changed here meanwhile.
       yield* orchestrator.reconnect

@@ -40,7 +40,7 @@ import {
   NodeCapabilities,
   OsInfo
 } from "./NodeCapabilities.js"
-import { type OsFacts, platformOf, readLinuxOs } from "./OperatingSystem.js"
+import { type OsFacts, platformOf, readBootId, readLinuxOs } from "./OperatingSystem.js"
 import * as Probe from "./Probe.js"
 import * as Tool from "./Tool.js"
 import * as Windows from "./Windows.js"
@@ -87,6 +87,9 @@ const readStatic = (files: KernelFiles, platform: NodeJS.Platform, env: NodeJS.P
     findings: []
   }
 }
+
+/** A wall clock that went this much faster or slower than the time that passed was set, or stood still with the machine. */
+const clockJumpMillis = 10_000
 
 const containers = new Set(["docker", "podman", "kubernetes", "lxc"])
 
@@ -392,7 +395,6 @@ export const make = (
       )
     }
 
-    const start = Effect.forEach(probes, (one) => one.start, { discard: true })
     const answer = Effect.map(options.ownPids ?? Effect.succeed(new Set<number>()), snapshot)
     const forget = Effect.gen(function*() {
       statics = undefined
@@ -406,6 +408,20 @@ export const make = (
       ])
       yield* Effect.forEach(probes, (one) => one.forget, { discard: true })
     })
+
+    /** The wall clock minus the steady one at the last look. */
+    let clockOffset: number | undefined
+    /** After a sleep, a restored snapshot or a clock that was set, what was found before may be true no more. */
+    const noticeInterruption = Effect.clockWith((clock) =>
+      Effect.suspend(() => {
+        const offset = clock.unsafeCurrentTimeMillis() - Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+        const jumped = clockOffset !== undefined && Math.abs(offset - clockOffset) >= clockJumpMillis
+        clockOffset = offset
+        const bootId = statics === undefined || platform !== "linux" ? undefined : readBootId(kernelFiles(root))
+        return jumped || bootId !== statics?.os.bootId && bootId !== undefined ? forget : Effect.void
+      })
+    )
+    const start = Effect.zipRight(noticeInterruption, Effect.forEach(probes, (one) => one.start, { discard: true }))
 
     return {
       read: Effect.zipRight(start, answer),

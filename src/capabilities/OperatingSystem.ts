@@ -89,6 +89,10 @@ const hypervisor = (files: KernelFiles, flagged: boolean | undefined): string =>
   return flagged === true ? "vm" : "none"
 }
 
+/** Another one after every boot, and in every copy of a machine that was started from a snapshot of it. */
+export const readBootId = (files: KernelFiles): string | undefined =>
+  printable(files.line("/proc/sys/kernel/random/boot_id"))
+
 /** Everything that Linux tells about itself without a process. */
 export const readLinuxOs = (
   files: KernelFiles,
@@ -102,6 +106,6 @@ export const readLinuxOs = (
       ?? (/microsoft/i.test(kernel) ? "wsl" : hypervisor(files, cpu.hypervisor)),
     board: printable(files.line("/proc/device-tree/model") ?? files.line("/sys/firmware/devicetree/base/model"))
       ?? cpu.board,
-    bootId: printable(files.line("/proc/sys/kernel/random/boot_id"))
+    bootId: readBootId(files)
   })
 }

@@ -22,8 +22,15 @@ export interface CapabilitiesOptions {
   readonly watch: boolean
 }
 
-/** Clears the terminal and goes to its first line. */
-const clear = "\u001b[2J\u001b[H"
+/**
+ * A text in place of the one before, without a flicker: from the first line on, each line to its end, and nothing left
+ * below. Lines that the terminal has no room for would scroll it, and are left out.
+ */
+const inPlace = (text: string, rows: number): string => {
+  const lines = text.split("\n")
+  const shown = lines.length < rows ? lines : [...lines.slice(0, Math.max(1, rows - 2)), "…"]
+  return `\u001b[H${shown.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`
+}
 
 export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Setting.Source>) =>
   Effect.gen(function*() {
@@ -34,6 +41,7 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
       ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})
     })
     const isTerminal = process.stdout.isTTY === true
+    const isDrawn = watch && isTerminal && !json
     const show = (known: NodeCapabilities) =>
       json
         ? Effect.map(Schema.encode(NodeCapabilities)(known), (encoded) => JSON.stringify(encoded, null, watch ? 0 : 2))
@@ -46,8 +54,9 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
     const look = Effect.gen(function*() {
       const { readAll } = yield* Capabilities
       const text = yield* show(yield* readAll)
-      yield* Effect.sync(() => process.stdout.write(`${watch && isTerminal && !json ? clear : ""}${text}\n`))
+      yield* Effect.sync(() => process.stdout.write(isDrawn ? inPlace(text, process.stdout.rows ?? 24) : `${text}\n`))
     })
+    if (isDrawn) yield* Effect.sync(() => process.stdout.write("\u001b[2J"))
     yield* (watch ? Effect.repeat(look, Schedule.spaced(values.capabilityInterval)) : look).pipe(
       Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
     )

@@ -8,7 +8,8 @@ export interface HelpTopic extends CommandShape {
   readonly details: ReadonlyArray<string>
 }
 
-const wrap = (text: string, width: number): ReadonlyArray<string> => {
+/** The lines of a text, broken between words. */
+export const wrap = (text: string, width: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
   let line = ""
   for (const word of text.split(" ")) {

@@ -69,6 +69,16 @@ export const make = ({ events, hello, maxFollowers = 64, names, registry }: Http
       }
     })
 
+  const history = (request: IncomingMessage, response: ServerResponse) => {
+    const id = new URLSearchParams(/\?([^#]*)/.exec(request.url ?? "")?.[1]).get("node")
+    return id === null || id === ""
+      ? refuse(response, 400, "say which node: /api/history?node=ID")
+      : registry.gpuHistory(id).pipe(Effect.matchEffect({
+        onSuccess: (known) => answer(response, 200, json, `${JSON.stringify(known)}\n`),
+        onFailure: ({ message }) => refuse(response, 404, message)
+      }))
+  }
+
   const follow = (response: ServerResponse, headOnly: boolean) =>
     Effect.suspend(() => {
       if (followers >= maxFollowers) {
@@ -107,6 +117,7 @@ export const make = ({ events, hello, maxFollowers = 64, names, registry }: Http
       (_, response) => answer(response, 200, { "Content-Type": "text/plain; charset=utf-8", ...notCached }, "ok\n")
     ],
     ["/api/nodes", (_, response, headOnly) => nodes(response, headOnly)],
+    ["/api/history", history],
     ["/api/events", (_, response, headOnly) => follow(response, headOnly)]
   ])
   for (const [path, file] of Object.entries(assets)) {

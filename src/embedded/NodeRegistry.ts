@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { UnknownNode } from "../orchestrator/Orchestrator.js"
+import { GpuHistory, type GpuHistoryJson } from "./GpuHistory.js"
 import type { CapabilitiesJson, NodeJson } from "./NodeJson.js"
 
 /** What a node says of itself. */
@@ -61,6 +62,8 @@ const maxRemovals = 4096
 
 interface Entry {
   node: NodeJson
+  /** Of the GPUs; made when there is one. */
+  history: GpuHistory | undefined
   /** Milliseconds on a clock that is never set: a machine that corrects its time must not lose its nodes. */
   seenAt: number
   /** The registry's revision when anything of it changed, its last sign of life included. */
@@ -92,6 +95,8 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
     /** Replaces what is known of a node's hardware; a sign of life too. */
     readonly update: (id: string, capabilities: CapabilitiesJson) => Effect.Effect<void, UnknownNode>
     readonly get: (id: string) => Effect.Effect<Option.Option<NodeJson>>
+    /** How a node's GPUs did of late; as far back as it has been known, it includes registrations anew. */
+    readonly gpuHistory: (id: string) => Effect.Effect<GpuHistoryJson, UnknownNode>
     /** In the order of their first registration. */
     readonly list: Effect.Effect<ReadonlyArray<NodeJson>>
     /** Begins to follow the changes. */
@@ -125,11 +130,25 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
         for (const wake of awakened) wake()
       }
 
+      const recorded = (
+        history: GpuHistory | undefined,
+        capabilities: CapabilitiesJson | undefined,
+        atUnix: number
+      ) => {
+        const gpus = capabilities?.gpus ?? []
+        if (history === undefined && gpus.length === 0) return undefined
+        const known = history ?? new GpuHistory()
+        known.record(gpus, atUnix)
+        return known
+      }
+
       /** Notes a sign of life, which may have brought news. */
       const touch = (entry: Entry, { steady, unix }: Now, news: Partial<NodeJson> | undefined) =>
         change((revision) => {
           const returned = entry.node.stale
-          entry.node = { ...entry.node, ...news, last_seen_unix: Math.floor(unix / 1000), stale: false }
+          const nowUnix = Math.floor(unix / 1000)
+          entry.node = { ...entry.node, ...news, last_seen_unix: nowUnix, stale: false }
+          if (news !== undefined) entry.history = recorded(entry.history, news.capabilities, nowUnix)
           entry.seenAt = steady
           entry.revision = revision
           if (returned || news !== undefined) entry.changed = revision
@@ -159,6 +178,7 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
                 stale: false,
                 registered_unix: nowUnix
               },
+              history: recorded(before?.history, node.capabilities, nowUnix),
               seenAt: steady,
               revision,
               changed: revision
@@ -237,6 +257,13 @@ export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry"
         heartbeat: (id) => known(id, undefined),
         update: (id, capabilities) => known(id, { capabilities }),
         get: (id) => Effect.sync(() => Option.map(Option.fromNullable(entries.get(id)), ({ node }) => node)),
+        gpuHistory: (id) =>
+          Effect.flatMap(now, ({ unix }) => {
+            const entry = entries.get(id)
+            return entry === undefined
+              ? new UnknownNode({ nodeId: id })
+              : Effect.succeed(entry.history?.toJson(Math.floor(unix / 1000)) ?? { gpus: {} })
+          }),
         list: Effect.sync(() => [...entries.values()].map(({ node }) => node)),
         subscribe,
         changes: Stream.unwrap(Effect.map(subscribe, ({ next }) => Stream.repeatEffect(next)))

@@ -375,8 +375,39 @@ describe("an agent whose machine slept", () => {
       assert.strictEqual(agent.capabilities.forgotten, 1)
       assert.deepStrictEqual(yield* connection(agent), { _tag: "Registered", since: 0 })
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ text }) => text), [
-        "This machine slept, or its clock was set, by 1h: registering again"
+        "This machine slept, or its clock was set forward, by 1h: registering again"
       ])
+    }))
+
+  it.scoped("registers again when its clock was set back, and goes on in step", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      yield* TestClock.adjust("60 seconds")
+      const before = agent.orchestrator.calls.length
+      agent.sleep(-hour)
+      yield* TestClock.adjust("10 seconds")
+      const calls = agent.orchestrator.calls.slice(before).filter(({ method }) => method !== "updateNode")
+      assert.deepStrictEqual(calls.map(({ at, method }) => [method, at + hour]), [
+        ["reconnect", 62_500],
+        ["register", 62_500],
+        ["heartbeat", 67_500]
+      ])
+      assert.strictEqual(agent.capabilities.forgotten, 1)
+      assert.deepStrictEqual(agent.logs.all.slice(1).map(({ text }) => text), [
+        "This machine's clock was set back by 1h: registering again"
+      ])
+    }))
+
+  it.scoped("goes on to tell of an outage when its clock was set back meanwhile", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start({
+        prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(unreachable)
+      })
+      yield* TestClock.adjust("90 seconds")
+      agent.sleep(-hour)
+      const before = agent.logs.all.length
+      yield* TestClock.adjust("5 minutes")
+      assertWithin(agent.logs.all.length - before, 4, 5)
     }))
 
   it.scoped("notices a sleep before its first beat", () =>

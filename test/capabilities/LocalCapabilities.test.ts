@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Capabilities } from "../../src/capabilities/Capabilities.js"
@@ -38,6 +40,15 @@ const check = (node: NodeCapabilities) =>
     return node
   }).pipe(Effect.orDie)
 
+/** What lscpu says of each thread, where it is installed: its number, its core and its socket. */
+const lscpu: string | undefined = (() => {
+  try {
+    return execFileSync("lscpu", ["--parse=CPU,CORE,SOCKET"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })
+  } catch {
+    return undefined
+  }
+})()
+
 /** Page faults of the children that this process has waited for: any child at all adds hundreds. */
 const faultsOfChildren = (): number => Number(fs.readFileSync("/proc/self/stat", "utf8").split(") ")[1]?.split(" ")[8])
 
@@ -58,6 +69,18 @@ describe("LocalCapabilities on this machine", () => {
         assert.notStrictEqual(node.os.virtualization, undefined)
       })
   )
+
+  it.scopedLive.skipIf(lscpu === undefined)("agrees with lscpu", () =>
+    Effect.gen(function*() {
+      const { cpu } = yield* Effect.flatMap((yield* LocalCapabilities.make()).read, check)
+      // One line per hardware thread that is on; cores are numbered within their socket by some kernels.
+      const threads = (lscpu ?? "").split("\n").filter((line) => line !== "" && !line.startsWith("#"))
+      const distinct = (pick: (columns: ReadonlyArray<string>) => string) =>
+        new Set(threads.map((line) => pick(line.split(",")))).size
+      assert.strictEqual(cpu.logicalCores, threads.length)
+      assert.strictEqual(cpu.physicalCores, distinct(([, core, socket]) => `${core} ${socket}`))
+      assert.strictEqual(cpu.sockets, distinct(([, , socket]) => `${socket}`))
+    }))
 
   it.scopedLive("tells all that there is to tell, as the model says, with the disk of the state directory", () =>
     Effect.gen(function*() {
@@ -204,6 +227,50 @@ describe("LocalCapabilities on other machines", () => {
       assert.strictEqual(yield* models, 2)
       fs.rmSync(file)
       assert.strictEqual(yield* models, 0)
+    }))
+
+  it.scopedLive("finds everything anew in a copy of the machine that was started from its snapshot", () =>
+    Effect.gen(function*() {
+      const bootId = "proc/sys/kernel/random/boot_id"
+      const root = yield* machine({ [bootId]: "first\n", "etc/os-release": "PRETTY_NAME=Before\n" })
+      const tools = yield* temporaryDirectory
+      const capabilities = yield* fake(root, { path: tools })
+      const about = Effect.map(
+        Effect.flatMap(capabilities.readAll, check),
+        ({ gpus, os }) => [os.bootId, os.distribution, gpus.length]
+      )
+      assert.deepStrictEqual(yield* about, ["first", "Before", 0])
+      fakeTool(tools, "nvidia-smi", `case $1 in --query-gpu*) cat ${fixtures}/nvidia/h100x8.csv ;; esac`)
+      fs.writeFileSync(path.join(root, "etc/os-release"), "PRETTY_NAME=After\n")
+      // What does not change while a machine is up is not looked at again.
+      assert.deepStrictEqual(yield* about, ["first", "Before", 0])
+      fs.writeFileSync(path.join(root, bootId), "second\n")
+      assert.deepStrictEqual(yield* about, ["second", "After", 8])
+    }))
+
+  it.scopedLive("finds everything anew when the clock jumped, in either direction", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      let set = 0
+      const wall: Clock.Clock = {
+        ...clock,
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        sleep: (duration) => clock.sleep(duration),
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + set),
+        currentTimeNanos: clock.currentTimeNanos,
+        unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + set,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos()
+      }
+      const root = yield* machine({ "etc/os-release": "PRETTY_NAME=0\n" })
+      const capabilities = yield* fake(root)
+      const distribution = Effect.map(Effect.withClock(capabilities.readAll, wall), ({ os }) => os.distribution)
+      const seen: Array<string | undefined> = []
+      for (const jump of [0, 1_000, 3_600_000, -3_600_000]) {
+        fs.writeFileSync(path.join(root, "etc/os-release"), `PRETTY_NAME=${jump}\n`)
+        set += jump
+        seen.push(yield* distribution)
+      }
+      assert.deepStrictEqual(seen, ["0", "0", "3600000", "-3600000"])
     }))
 
   it.scopedLive("says so when the runtime cannot hand its GPUs to containers", () =>

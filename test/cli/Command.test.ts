@@ -3,7 +3,10 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { afterEach, assert, describe, it } from "vitest"
 import { version } from "../../src/Version.js"
+import * as JsonSchema from "../support/JsonSchema.js"
 import { killAll, removeFolders, run, start, temporaryFolder } from "./CommandProcess.js"
+
+const root = path.resolve(import.meta.dirname, "../..")
 
 afterEach(() => {
   killAll()
@@ -230,6 +233,25 @@ describe("capabilities", () => {
     const known = JSON.parse(ended.stdout) as { memory: { totalBytes: number }; cpu: { logicalCores: number } }
     const kib = /MemTotal: +(\d+) kB/.exec(fs.readFileSync("/proc/meminfo", "utf8"))?.[1]
     assert.strictEqual(known.memory.totalBytes, Number(kib) * 1024)
+  })
+
+  it("prints what the schema in the package says", async () => {
+    const schema = JSON.parse(fs.readFileSync(path.join(root, "schema/capabilities.schema.json"), "utf8"))
+    const tools = temporaryFolder()
+    const fixtures = path.join(root, "test/capabilities/fixtures/nvidia")
+    fs.writeFileSync(
+      path.join(tools, "nvidia-smi"),
+      `#!/bin/sh\ncase $1 in --query-gpu*) cat ${fixtures}/h100x8.csv ;; *) cat ${fixtures}/h100x8-apps.csv ;; esac\n`,
+      { mode: 0o755 }
+    )
+    const ended = await run(["capabilities", "--json"], { PATH: `${tools}:${process.env["PATH"]}` })
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    const known = JSON.parse(ended.stdout) as { gpus: ReadonlyArray<unknown> }
+    assert.lengthOf(known.gpus, 8)
+    assert.deepStrictEqual(JsonSchema.problems(schema, known), [])
+    // The schema would notice.
+    assert.isNotEmpty(JsonSchema.problems(schema, { ...known, memory: { totalBytes: -1 } }))
+    assert.isNotEmpty(JsonSchema.problems(schema, { ...known, gpus: [{ vendor: "matrox" }] }))
   })
 
   it("looks again and again with --watch, until it is told to stop", async () => {

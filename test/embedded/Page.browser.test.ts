@@ -160,6 +160,32 @@ describe.skipIf(missing)("the page", () => {
         yield* becomes(page, "!document.querySelector('.node details').open")
       }), timeout)
 
+    it.scoped("draws how the GPUs did before it was opened, and goes on as they do", () =>
+      Effect.gen(function*() {
+        const running = yield* Running.start()
+        const usedGib = (...used: ReadonlyArray<number>) => ({
+          ...Nodes.complete,
+          gpus: used.map((used, index) => Nodes.gpu(index, { memory_used_bytes: used * 1024 ** 3 }))
+        })
+        yield* running.register(Nodes.node("a", { capabilities: usedGib(10, 20) }))
+        yield* running.update("a", usedGib(40, 20))
+        const { complaints, page } = yield* (yield* Browser).open(urlOf(running))
+        yield* sees(page, ".node h3", "GPUs, now and in the last 1 min")
+        yield* sees(page, ".gpu:nth-child(1) .curve", "Memory 10 to 40 GiB")
+        yield* sees(page, ".gpu:nth-child(2) .curve", "Memory 20 GiB")
+        yield* sees(page, ".gpu:nth-child(2) .curve", "Busy 13 %")
+        yield* sees(page, ".gpu:nth-child(2) .curve", "Temperature 37 °C")
+        yield* running.update("a", usedGib(90, 20))
+        yield* sees(page, ".gpu:nth-child(1) .curve", "Memory 10 to 90 GiB")
+        const drawing = page.locator(".gpu:nth-child(1) svg[role=img]").first()
+        assert.match((yield* on(page, () => drawing.getAttribute("aria-label"))) ?? "", /^Memory in the last 1 min: 10/)
+        assert.match(
+          (yield* on(page, () => drawing.locator(".line").getAttribute("d"))) ?? "",
+          /^M[\d.]+ [\d.]+(L[\d.]+ [\d.]+)+$/
+        )
+        assert.deepStrictEqual(complaints, [])
+      }), timeout)
+
     it.scoped("shows what a hostile node calls itself, and does not run it", () =>
       Effect.gen(function*() {
         const running = yield* Running.start()

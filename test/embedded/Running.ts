@@ -6,6 +6,7 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as EmbeddedOrchestrator from "../../src/embedded/EmbeddedOrchestrator.js"
 import * as GrpcClient from "../../src/grpc/GrpcClient.js"
+import type { Capabilities } from "../../src/proto/generated/orchion/v1/Capabilities.js"
 import type { Node } from "../../src/proto/generated/orchion/v1/Node.js"
 import { OrchestratorService } from "../../src/proto/OrchionV1.js"
 
@@ -19,6 +20,7 @@ export interface Running extends Context {
   readonly client: GrpcClient.GrpcClient
   readonly register: (node: Node) => Effect.Effect<void>
   readonly heartbeat: (id: string) => Effect.Effect<void>
+  readonly update: (id: string, capabilities: Capabilities) => Effect.Effect<void>
   readonly get: (path: string, options?: http.RequestOptions) => Effect.Effect<Answer>
 }
 
@@ -58,6 +60,8 @@ export const start = (
       client,
       register: (node) => Effect.orDie(client.unary(OrchestratorService, "RegisterNode", { node }, unary)),
       heartbeat: (id) => Effect.orDie(client.unary(OrchestratorService, "Heartbeat", { node_id: id }, unary)),
+      update: (id, capabilities) =>
+        Effect.orDie(client.unary(OrchestratorService, "UpdateNode", { node_id: id, capabilities }, unary)),
       get: (path, more) => get(orchestrator.httpPort, path, more)
     }
   })

@@ -21,6 +21,11 @@ export interface Attributes {
   /** What a click on it copies. */
   readonly "data-copy"?: string | undefined
   readonly "data-state"?: string | undefined
+  readonly role?: "img" | undefined
+  readonly viewBox?: string | undefined
+  readonly preserveAspectRatio?: "none" | undefined
+  /** The outline of a path. */
+  readonly d?: string | undefined
   /** 0 to 1: how much of a bar is filled. Not an attribute, but a property of its style. */
   readonly part?: number | undefined
 }
@@ -32,7 +37,15 @@ export const h = (tag: string, attributes: Attributes, ...children: ReadonlyArra
   children: children.filter((child) => child !== undefined)
 })
 
-const patchAttributes = (element: HTMLElement, attributes: Attributes) => {
+/** Elements of drawings, which HTML has another kind of name for. */
+const drawn = new Set(["svg", "path"])
+
+const elementOf = (tag: string): HTMLElement | SVGElement =>
+  drawn.has(tag)
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag) as SVGElement
+    : document.createElement(tag)
+
+const patchAttributes = (element: HTMLElement | SVGElement, attributes: Attributes) => {
   for (const { name } of [...element.attributes]) {
     if (name !== "style" && (attributes as Record<string, unknown>)[name] === undefined) element.removeAttribute(name)
   }
@@ -47,13 +60,13 @@ const patchAttributes = (element: HTMLElement, attributes: Attributes) => {
 
 const create = (child: Child): Node => {
   if (typeof child === "string") return document.createTextNode(child)
-  const element = document.createElement(child.tag)
+  const element = elementOf(child.tag)
   patch(element, child)
   return element
 }
 
 /** Makes the children of an element those described; an element that stays keeps its focus and selection. */
-export const patchChildren = (parent: HTMLElement, children: ReadonlyArray<Child>): void => {
+export const patchChildren = (parent: HTMLElement | SVGElement, children: ReadonlyArray<Child>): void => {
   children.forEach((child, index) => {
     const current = parent.childNodes[index]
     if (current === undefined) {
@@ -61,7 +74,9 @@ export const patchChildren = (parent: HTMLElement, children: ReadonlyArray<Child
     } else if (typeof child === "string") {
       if (!(current instanceof Text)) current.replaceWith(create(child))
       else if (current.data !== child) current.data = child
-    } else if (current instanceof HTMLElement && current.localName === child.tag) {
+    } else if (
+      (current instanceof HTMLElement || current instanceof SVGElement) && current.localName === child.tag
+    ) {
       patch(current, child)
     } else {
       current.replaceWith(create(child))
@@ -70,7 +85,7 @@ export const patchChildren = (parent: HTMLElement, children: ReadonlyArray<Child
   while (parent.childNodes.length > children.length) parent.lastChild?.remove()
 }
 
-const patch = (element: HTMLElement, { attributes, children }: Element) => {
+const patch = (element: HTMLElement | SVGElement, { attributes, children }: Element) => {
   patchAttributes(element, attributes)
   patchChildren(element, children)
 }

@@ -1,4 +1,5 @@
 /** The list of nodes: their order, which are shown, and which are near enough to the window to be in the document. */
+import { GpuHistory, type GpuHistoryJson } from "../../GpuHistory.js"
 import type { NodeJson } from "../../NodeJson.js"
 import { patchChildren } from "./Dom.js"
 import * as NodeView from "./NodeView.js"
@@ -39,6 +40,8 @@ interface Item {
   height: number | undefined
   /** Not yet named by the snapshot that is arriving. */
   unconfirmed: boolean
+  /** Of its GPUs; asked for when its details are first looked at. */
+  history: GpuHistory | undefined
 }
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" })
@@ -58,8 +61,18 @@ export interface NodeList {
   readonly tick: () => void
 }
 
-/** Fills `list`; `onChange` is told the counts at most once per frame. */
-export const make = (list: HTMLElement, nowUnix: () => number, onChange: (counts: Counts) => void): NodeList => {
+export interface NodeListOptions {
+  readonly list: HTMLElement
+  /** The orchestrator's clock, in seconds. */
+  readonly nowUnix: () => number
+  /** Is told the counts at most once per frame. */
+  readonly onChange: (counts: Counts) => void
+  /** How the GPUs of a node did before the page was opened; `undefined` when that cannot be found out. */
+  readonly loadHistory: (id: string) => Promise<GpuHistoryJson | undefined>
+}
+
+/** Fills `list`. */
+export const make = ({ list, loadHistory, nowUnix, onChange }: NodeListOptions): NodeList => {
   const items = new Map<string, Item>()
   const itemOf = new WeakMap<Element, Item>()
   /** Those that are in the document. */
@@ -85,10 +98,29 @@ export const make = (list: HTMLElement, nowUnix: () => number, onChange: (counts
     if (item.box !== undefined) patchChildren(item.box.summary, NodeView.summary(item.node, nowUnix()))
   }
 
+  const record = ({ history, node }: Item) => history?.record(node.capabilities?.gpus ?? [], node.last_seen_unix)
+
+  const beginHistory = (item: Item) => {
+    if (item.history !== undefined || (item.node.capabilities?.gpus ?? []).length === 0) return
+    const history = new GpuHistory()
+    item.history = history
+    record(item)
+    void loadHistory(item.node.id).then((past) => {
+      if (past === undefined || item.history !== history) return
+      history.load(past)
+      record(item)
+      item.outdated = true
+      schedule()
+    })
+  }
+
   const draw = (item: Item, { body, details, element }: Box) => {
     element.dataset["state"] = item.node.stale ? "stale" : "live"
     drawSummary(item)
-    patchChildren(body, details.open ? NodeView.details(item.node) : [])
+    if (details.open) beginHistory(item)
+    // Of a node that is silent nothing is known after its last word.
+    const untilUnix = item.node.stale ? item.node.last_seen_unix : nowUnix()
+    patchChildren(body, details.open ? NodeView.details(item.node, { history: item.history, untilUnix }) : [])
     item.outdated = false
   }
 
@@ -219,12 +251,14 @@ export const make = (list: HTMLElement, nowUnix: () => number, onChange: (counts
       outdated: true,
       open: undefined,
       height: undefined,
-      unconfirmed: false
+      unconfirmed: false,
+      history: undefined
     }
     items.set(node.id, item)
     if (existing === undefined || existing.node.hostname !== node.hostname) unordered = true
     unmatched = true
     item.node = node
+    record(item)
     item.searchable = NodeView.searchable(node)
     item.unconfirmed = false
     item.outdated = true
@@ -254,7 +288,11 @@ export const make = (list: HTMLElement, nowUnix: () => number, onChange: (counts
       schedule()
     },
     beginSnapshot: () => {
-      for (const item of items.values()) item.unconfirmed = true
+      for (const item of items.values()) {
+        item.unconfirmed = true
+        // What was missed is asked for again.
+        item.history = undefined
+      }
     },
     endSnapshot: () => {
       for (const [id, item] of items) if (item.unconfirmed) remove(id)

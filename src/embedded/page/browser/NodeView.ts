@@ -1,5 +1,7 @@
 /** What a node looks like. */
+import { type GpuHistory, keyOf } from "../../GpuHistory.js"
 import type { CapabilitiesJson, NodeJson } from "../../NodeJson.js"
+import * as Curves from "./Curves.js"
 import { type Child, type Element, h } from "./Dom.js"
 import * as Format from "./Format.js"
 
@@ -267,7 +269,7 @@ const agent = (node: NodeJson): Element | undefined => {
   ])
 }
 
-const gpuLine = (gpu: Gpu, position: number): Element => {
+const gpuLine = (gpu: Gpu, position: number, curves: Element | undefined): Element => {
   const { total, used } = gpuMemory(gpu)
   const others = gpu.foreign_processes.map(({ memory_used_bytes, name, pid }) =>
     known([name === "" ? `process ${pid}` : name, figure(memory_used_bytes, Format.bytes)]).join(" ")
@@ -284,6 +286,11 @@ const gpuLine = (gpu: Gpu, position: number): Element => {
         known([
           figure(gpu.mig_instances.length || undefined, (count) => Format.count(count, "MIG slice")),
           gpu.driver_version === undefined ? undefined : `driver ${gpu.driver_version}`,
+          gpu.compute_capability === undefined
+            ? undefined
+            : gpu.vendor === "nvidia"
+            ? `compute ${gpu.compute_capability}`
+            : gpu.compute_capability,
           gpu.unified_memory ? "unified memory" : undefined
         ]).join(" · ")
       ))
@@ -301,7 +308,8 @@ const gpuLine = (gpu: Gpu, position: number): Element => {
     h(
       "span",
       { class: "figures" },
-      ...known([
+      // Each in its column, whatever the others know.
+      ...[
         figure(gpu.utilization_percent, (percent) => `${Math.round(percent)} % busy`),
         figure(gpu.temperature_celsius, (celsius) => `${Math.round(celsius)} °C`),
         gpu.power_draw_watts === undefined
@@ -311,8 +319,9 @@ const gpuLine = (gpu: Gpu, position: number): Element => {
             figure(gpu.power_limit_watts, (watts) => `of ${Math.round(watts)}`),
             "W"
           ]).join(" ")
-      ]).map((text) => h("span", {}, text))
+      ].map((text) => h("span", {}, text))
     ),
+    curves,
     gpu.healthy ? undefined : h("span", { class: "problem" }, data(gpu.health_problem ?? "not healthy")),
     others.length === 0 ? undefined : h("span", { class: "others" }, data(`also used by ${others.join(", ")}`))
   )
@@ -364,14 +373,32 @@ const listOf = <A>(
 ): Element | undefined =>
   items.length === 0 ? undefined : h("section", { class: "lines" }, h("h3", {}, title), h("ul", {}, ...items.map(line)))
 
+/** How a node's GPUs did of late. */
+export interface Past {
+  readonly history: GpuHistory | undefined
+  readonly untilUnix: number
+}
+
+const gpuList = (gpus: ReadonlyArray<Gpu>, { history, untilUnix }: Past): Element | undefined => {
+  const samples = gpus.map((gpu, position) => history?.samples(keyOf(gpu, position), untilUnix) ?? [])
+  const span = Curves.spanOf(samples, untilUnix)
+  const curves = span === undefined
+    ? []
+    : gpus.map((gpu, position) => Curves.draw(samples[position] ?? [], gpuMemory(gpu).total, span))
+  const title = span !== undefined && curves.some((curve) => curve !== undefined)
+    ? `GPUs, now and in ${Curves.lastOf(span)}`
+    : "GPUs"
+  return listOf(title, gpus, (gpu, position) => gpuLine(gpu, position, curves[position]))
+}
+
 /** Everything that is known of a node. */
-export const details = (node: NodeJson): ReadonlyArray<Child> => {
+export const details = (node: NodeJson, past: Past): ReadonlyArray<Child> => {
   const { capabilities } = node
   const rank = ({ severity }: Finding) => severity === "error" ? 0 : severity === "warning" ? 1 : 2
   return [
     listOf("Findings", [...capabilities?.findings ?? []].sort((a, b) => rank(a) - rank(b)), findingLine),
     listOf("Engines", capabilities?.engines ?? [], engineLine),
-    listOf("GPUs", capabilities?.gpus ?? [], gpuLine),
+    gpuList(capabilities?.gpus ?? [], past),
     h(
       "div",
       { class: "columns-of-facts" },

@@ -1,4 +1,5 @@
 /** The page: follows the orchestrator's events and shows its nodes. */
+import type { GpuHistoryJson } from "../../GpuHistory.js"
 import * as Connection from "./Connection.js"
 import * as NodeList from "./NodeList.js"
 
@@ -41,14 +42,23 @@ const drawFrame = () => {
   document.title = !connected && ready ? "Orchion: connection lost" : all === 0 ? "Orchion" : `Orchion: ${state}`
 }
 
-const list = NodeList.make(
-  byId("nodes"),
-  () => (Date.now() + clockOffset) / 1000,
-  (changed) => {
+const list = NodeList.make({
+  list: byId("nodes"),
+  nowUnix: () => (Date.now() + clockOffset) / 1000,
+  onChange: (changed) => {
     counts = changed
     drawFrame()
+  },
+  loadHistory: async (id) => {
+    try {
+      const answer = await fetch(`/api/history?node=${encodeURIComponent(id)}`)
+      // The server is our own: what it sends is of this type.
+      return answer.ok ? await answer.json() as GpuHistoryJson : undefined
+    } catch {
+      return undefined
+    }
   }
-)
+})
 
 const show = (state: NodeList.Shown) => {
   shown = state
