@@ -5,6 +5,7 @@ import type { AgentSettings } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { VolumeSource } from "../config/SettingFormat.js"
 import type { EngineName } from "./Engine.js"
+import * as GpuSelection from "./GpuSelection.js"
 import * as Vllm from "./Vllm.js"
 
 /** The engines that the settings ask for. */
@@ -41,8 +42,7 @@ const problemOf = (settings: AgentSettings): InvalidSetting | undefined => {
     ...(settings.enableOllama ? [["ollamaGpus", settings.ollamaGpus] as const] : [])
   ]
   for (const [key, text] of selections) {
-    const ids = text.split(",")
-    const twice = ids.find((id, position) => ids.indexOf(id) !== position)
+    const twice = GpuSelection.namedTwice(text)
     if (twice !== undefined) return refuse(key, `GPU ${twice} is named twice`, "each GPU once")
   }
   const volumes = [
