@@ -20,8 +20,12 @@ const countOf = (gpus: string): number | undefined =>
 
 const directoryProblem = (source: VolumeSource): string | undefined => {
   if (source._tag === "Named") return undefined
-  const found = fs.statSync(source.path, { throwIfNoEntry: false })
-  return found === undefined ? "there is no such directory" : found.isDirectory() ? undefined : "it is not a directory"
+  try {
+    return fs.statSync(source.path).isDirectory() ? undefined : "it is not a directory"
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
+    return code === "ENOENT" || code === "ENOTDIR" ? "there is no such directory" : `it cannot be looked at (${code})`
+  }
 }
 
 /** Answers with what is wrong; `undefined` when nothing is. Settings of an engine that is off are not looked at. */
