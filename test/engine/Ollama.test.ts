@@ -1,7 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Ollama from "../../src/engine/Ollama.js"
 import { gib } from "../support/Machines.js"
-import { amd, apple, body, host, intel, machine, mig, nvidia, planned, readable, refusal, settings } from "./Planning.js"
+import {
+  amd,
+  apple,
+  body,
+  host,
+  intel,
+  machine,
+  mig,
+  nvidia,
+  planned,
+  readable,
+  refusal,
+  settings
+} from "./Planning.js"
 
 type Values = Parameters<typeof settings>[0]
 type Machine = Parameters<typeof Ollama.plan>[1]
@@ -158,7 +171,8 @@ describe("what Ollama says", () => {
   })
 
   it("in its log tells what it computes on, and how far it is", () => {
-    const line = "time=2026-01-01T00:00:00Z level=INFO source=types.go:42 msg=\"inference compute\" id=GPU-1 library=CUDA"
+    const line =
+      "time=2026-01-01T00:00:00Z level=INFO source=types.go:42 msg=\"inference compute\" id=GPU-1 library=CUDA"
     assert.strictEqual(Ollama.libraryOf(line), "cuda")
     assert.strictEqual(Ollama.libraryOf("msg=\"inference compute\" id=cpu library=cpu compute=\"\""), "cpu")
     assert.isUndefined(Ollama.libraryOf("library=cpu"))
@@ -170,21 +184,25 @@ describe("what Ollama says", () => {
   it("is noise when it is about the agent's own questions", () => {
     const gin = (method: string, path: string) =>
       Ollama.isNoise(`[GIN] 2026/01/01 - 00:00:00 | 200 |   22.3µs |      172.17.0.1 | ${method.padEnd(8)} "${path}"`)
-    for (const path of ["/api/version", "/api/tags", "/api/ps", "/v1/models", "/"]) assert.isTrue(gin("GET", path), path)
+    for (const path of ["/api/version", "/api/tags", "/api/ps", "/v1/models", "/"]) {
+      assert.isTrue(gin("GET", path), path)
+    }
     for (const path of ["/api/pull", "/api/chat"]) assert.isFalse(gin("POST", path), path)
     assert.isFalse(gin("GET", "/api/tagsx"))
   })
 
-  it.each([
-    ["pull model manifest: file does not exist", "model-not-found", true],
-    ["invalid model name", "model-not-found", true],
-    ["pull model manifest: 401: unauthorized", "model-access", true],
-    ["max retries exceeded: write /root/.ollama: no space left on device", "disk-full", true],
-    ["pull model manifest: 412: requires a newer version of Ollama", "model-unsupported", true],
-    ["max retries exceeded: dial tcp: lookup registry.ollama.ai: no such host", "network", false],
-    ["dial tcp: lookup registry.ollama.ai on 10.0.0.1:53: server misbehaving", "network", false],
-    ["EOF", "network", false]
-  ] as const)("of a pull that failed: %s", (error, cause, lasting) => {
+  it.each(
+    [
+      ["pull model manifest: file does not exist", "model-not-found", true],
+      ["invalid model name", "model-not-found", true],
+      ["pull model manifest: 401: unauthorized", "model-access", true],
+      ["max retries exceeded: write /root/.ollama: no space left on device", "disk-full", true],
+      ["pull model manifest: 412: requires a newer version of Ollama", "model-unsupported", true],
+      ["max retries exceeded: dial tcp: lookup registry.ollama.ai: no such host", "network", false],
+      ["dial tcp: lookup registry.ollama.ai on 10.0.0.1:53: server misbehaving", "network", false],
+      ["EOF", "network", false]
+    ] as const
+  )("of a pull that failed: %s", (error, cause, lasting) => {
     const diagnosis = Ollama.pullDiagnosis("some/model", error)
     assert.deepInclude(diagnosis, { cause, lasting })
     assert.include(diagnosis.message, "\"some/model\"")

@@ -3,7 +3,20 @@ import * as Redacted from "effect/Redacted"
 import { GpuProcess } from "../../src/capabilities/NodeCapabilities.js"
 import * as Vllm from "../../src/engine/Vllm.js"
 import { gib } from "../support/Machines.js"
-import { amd, apple, body, host, intel, machine, mig, nvidia, planned, readable, refusal, settings } from "./Planning.js"
+import {
+  amd,
+  apple,
+  body,
+  host,
+  intel,
+  machine,
+  mig,
+  nvidia,
+  planned,
+  readable,
+  refusal,
+  settings
+} from "./Planning.js"
 
 type Values = Parameters<typeof settings>[0]
 type Machine = Parameters<typeof Vllm.plan>[1]
@@ -326,7 +339,10 @@ describe("what vLLM writes", () => {
         ["Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  45%|####", "Capturing CUDA graphs (45 %)"],
         ["Graph capturing finished in 4 secs, took 0.61 GiB", "CUDA graphs are captured (4 s)"],
         ["GPU KV cache size: 431,072 tokens", "Memory for 431,072 tokens of context is set aside"],
-        ["init engine (profile, create kv cache, warmup model) took 14.10 seconds", "The engine is initialized (14.10 s)"],
+        [
+          "init engine (profile, create kv cache, warmup model) took 14.10 seconds",
+          "The engine is initialized (14.10 s)"
+        ],
         ["INFO:     Application startup complete.", "Started"],
         ["INFO something else", undefined]
       ] as const
