@@ -1,6 +1,7 @@
 /** The port to a container engine whose adapter is loaded at its first use: an agent that runs no engine never pays for it. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -14,7 +15,9 @@ export const layer = (load: Effect.Effect<Service, never, Scope.Scope>): Layer.L
     Docker,
     Effect.gen(function*() {
       const scope = yield* Effect.scope
-      const loaded = yield* Effect.cached(Scope.extend(load, scope))
+      // A fiber of its own: who comes first may leave before it is loaded.
+      const loading = yield* Effect.cached(Effect.forkIn(Scope.extend(load, scope), scope))
+      const loaded = Effect.flatMap(loading, Fiber.join)
       const later = <A, E, R>(use: (docker: Service) => Effect.Effect<A, E, R>) => Effect.flatMap(loaded, use)
       const laterStream = <A, E>(use: (docker: Service) => Stream.Stream<A, E>) =>
         Stream.unwrap(Effect.map(loaded, use))

@@ -67,6 +67,7 @@ export interface Death {
 /** One kind of line that names a cause. */
 interface Known {
   readonly pattern: RegExp
+  /** Whose line it is; of both when absent. */
   readonly engine?: EngineName
   readonly explain: (match: RegExpExecArray, death: Death) => Diagnosis
 }
@@ -95,7 +96,8 @@ const quoted = (text: string) => JSON.stringify(text)
 /** In the order of how much they say: the first that is found in any line wins. */
 const known: ReadonlyArray<Known> = [
   {
-    pattern: /Free memory on device.*?\((.+?)\).*less than desired GPU memory utilization(?:.*?\((.+?)\))?/,
+    engine: "vllm",
+    pattern: /Free memory on device[^(]*\(([^()]*)\).*less than desired GPU memory utilization(?:[^(]*\(([^()]*)\))?/,
     explain: (match, death) =>
       lasting(
         "gpu-memory-busy",
@@ -106,11 +108,13 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /less than desired GPU memory utilization/,
     explain: (_, death) =>
       lasting("gpu-memory-busy", "vLLM found less free GPU memory than it is to use.", busyRemedy(death))
   },
   {
+    engine: "vllm",
     pattern: /estimated maximum model length is (\d+)/,
     explain: (match) =>
       lasting(
@@ -120,6 +124,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /No available memory for the cache blocks|KV cache is needed, which is larger than the available/,
     explain: () =>
       lasting(
@@ -142,6 +147,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern:
       /Failed to infer device type|libcuda\.so\.1: cannot open shared object file|No CUDA GPUs are available|Found no NVIDIA driver/,
     explain: ({ input }) =>
@@ -155,6 +161,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /gated repo|401 Client Error|403 Client Error|Access to model .+ is restricted/,
     explain: (_, { model }) =>
       lasting(
@@ -164,6 +171,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern:
       /404 Client Error|Repository Not Found|is not a valid model identifier|Invalid repository ID|does not appear to have a file named config\.json/,
     explain: (_, { model }) =>
@@ -174,6 +182,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /Model architectures? (.+?) (?:are|is) not supported/,
     explain: (match, { model }) =>
       lasting(
@@ -183,6 +192,7 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /NCCL.*unhandled system error|unhandled system error.*NCCL|ncclSystemError/,
     explain: () =>
       lasting(
@@ -192,17 +202,18 @@ const known: ReadonlyArray<Known> = [
       )
   },
   {
+    engine: "vllm",
     pattern: /error: (unrecognized arguments: .+|argument .+)$/,
     explain: (match) =>
       lasting("bad-argument", `vLLM does not understand its command line: ${match[1]}.`, "Correct --vllm-arg.")
   },
   {
     pattern: /No space left on device|Disk quota exceeded/i,
-    explain: () =>
+    explain: (_, { engine }) =>
       lasting(
         "disk-full",
         "The disk is full.",
-        "Free some space (\"docker system df\" shows what Docker uses), or keep the weights elsewhere: --vllm-volume, --ollama-volume."
+        `Free some space ("docker system df" shows what Docker uses), or keep the weights elsewhere: --${engine}-volume.`
       )
   },
   {
@@ -211,15 +222,18 @@ const known: ReadonlyArray<Known> = [
       lasting(
         "port-in-container",
         `${titles[engine]} could not listen on its port inside the container.`,
-        "Remove what changes its port (--vllm-arg, OLLAMA_HOST)."
+        engine === "vllm"
+          ? "Remove what changes its port (--vllm-arg)."
+          : "Remove what changes its port (the image's OLLAMA_HOST)."
       )
   },
   {
+    engine: "vllm",
     pattern:
       /Temporary failure in name resolution|Name or service not known|Max retries exceeded|Connection timed out|no such host|LocalEntryNotFoundError|Network is unreachable/,
-    explain: (_, { engine }) => ({
+    explain: () => ({
       cause: "network",
-      message: `${titles[engine]} could not reach the server that has its model.`,
+      message: "vLLM could not reach the server that has its model.",
       remedy: "Check this machine's network, DNS and proxy (HTTPS_PROXY is passed on).",
       lasting: false
     })
@@ -227,7 +241,8 @@ const known: ReadonlyArray<Known> = [
 ]
 
 /** Without the process that wrote it: `(EngineCore pid=123) `. */
-export const withoutPrefix = (line: string): string => line.replace(/^(?:\([A-Za-z_ -]+[^)]*pid=\d+\)\s*)+/, "")
+export const withoutPrefix = (line: string): string =>
+  line.replace(/\u001b\[[0-9;]*m/g, "").replace(/^(?:\([A-Za-z_][^()]*pid=\d+\)\s*)+/, "")
 
 const isWarning = (line: string): boolean => /^(?:WARNING\b|WARN\b|time=\S+ level=WARN\b)/.test(line)
 
@@ -245,7 +260,7 @@ export const ofLines = (death: Death): Diagnosis | undefined => {
 }
 
 const isError = (line: string): boolean =>
-  /\b(?:ERROR|CRITICAL|FATAL|panic)\b|^\w*(?:Error|Exception)\b|^Error:/.test(line)
+  /\b(?:ERROR|CRITICAL|FATAL|panic)\b|^[\w.]*(?:Error|Exception)\b/.test(line)
   && !/Engine core initialization failed/.test(line)
 
 /** The line that says most when none is known. */
@@ -272,11 +287,10 @@ export const ofDeath = (death: Death): Diagnosis => {
         : `Raise --${engine}-memory, or take a smaller model.`
     )
   }
-  const named = ofLines(death)
+  if (exit === undefined) return removed(engine)
+  // One that was told to end has no other reason, whatever it complained of before.
+  const named = exit.exitCode === 0 || exit.exitCode === 128 + 15 ? undefined : ofLines(death)
   if (named !== undefined) return named
-  if (exit === undefined) {
-    return removed(engine)
-  }
   const words = lastWords(lines)
   const said = words === "" ? "" : ` Its last words: ${words}`
   if (exit.exitCode === 0) {

@@ -122,9 +122,10 @@ export const live = (
       )
 
     const readLog = docker.logs(id, { follow: true, ...(adopted ? { tail: EngineLog.keptLines } : {}) }).pipe(
-      Stream.runForEach(({ text }) => {
-        if (probe.isNoise(text)) return Effect.void
-        log.push(text)
+      Stream.runForEach((line) => {
+        // Who could write a line without an end must not keep the agent busy with it.
+        if (probe.isNoise(line.text.slice(0, EngineLog.longestLine))) return Effect.void
+        const text = log.push(line.text)
         const found = Ollama.libraryOf(text)
         if (found !== undefined) library = found
         const stage = probe.stageOf(text)
@@ -235,7 +236,7 @@ export const live = (
         engine: name,
         model: plan.model,
         exit: ended,
-        lines: log.lines(),
+        lines: log.linesSinceMark(),
         gpus: plan.gpus?.gpus ?? [],
         ...(plan.spec.memoryBytes === undefined ? {} : { memoryLimitBytes: plan.spec.memoryBytes })
       })
@@ -251,6 +252,8 @@ export const live = (
     }
 
     readySince = yield* Clock.currentTimeMillis
+    // What went wrong before it was ready is not what it dies of.
+    log.mark()
     yield* updateFindings
     yield* ready(started.right)
     yield* Effect.logInfo(

@@ -105,11 +105,14 @@ export const gpuParts = (
         groups: machine.deviceGroups,
         env: chosen === undefined ? {} : { ROCR_VISIBLE_DEVICES: chosen }
       }
-    case "intel":
+    case "intel": {
+      // Level Zero knows GPUs by index only.
+      const indexes = selection.gpus.map(({ index }, position) => index ?? position).join(",")
       return {
         devices: [{ host: "/dev/dri" }],
         groups: machine.deviceGroups,
-        env: chosen === undefined ? {} : { ZE_AFFINITY_MASK: chosen }
+        env: chosen === undefined ? {} : { ZE_AFFINITY_MASK: indexes }
       }
+    }
   }
 }

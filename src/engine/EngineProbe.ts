@@ -97,6 +97,9 @@ export const vllm = (
 
 const decodePullLine = Schema.decodeUnknownEither(Ollama.PullLine)
 
+/** A number of bytes, whatever was sent. */
+const figure = (value = 0): number => Number.isSafeInteger(value) && value > 0 ? value : 0
+
 /** How many pulls in a row may fail without a byte more than before. */
 const fruitlessPulls = 5
 
@@ -138,7 +141,7 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
         if (line.error !== undefined) return { error: line.error, done }
         if (line.status === "success") return { error: undefined, done }
         if (line.digest !== undefined && line.total !== undefined) {
-          layers.set(line.digest, { done: line.completed ?? 0, total: line.total })
+          layers.set(line.digest, { done: figure(line.completed), total: figure(line.total) })
         }
         const bytes = { done: sum((bytes) => bytes.done), total: sum((bytes) => bytes.total ?? 0) }
         const now = yield* Clock.currentTimeMillis

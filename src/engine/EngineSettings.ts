@@ -5,6 +5,7 @@ import type { AgentSettings } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { VolumeSource } from "../config/SettingFormat.js"
 import type { EngineName } from "./Engine.js"
+import * as GpuSelection from "./GpuSelection.js"
 import * as Vllm from "./Vllm.js"
 
 /** The engines that the settings ask for. */
@@ -19,8 +20,12 @@ const countOf = (gpus: string): number | undefined =>
 
 const directoryProblem = (source: VolumeSource): string | undefined => {
   if (source._tag === "Named") return undefined
-  const found = fs.statSync(source.path, { throwIfNoEntry: false })
-  return found === undefined ? "there is no such directory" : found.isDirectory() ? undefined : "it is not a directory"
+  try {
+    return fs.statSync(source.path).isDirectory() ? undefined : "it is not a directory"
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
+    return code === "ENOENT" || code === "ENOTDIR" ? "there is no such directory" : `it cannot be looked at (${code})`
+  }
 }
 
 /** Answers with what is wrong; `undefined` when nothing is. Settings of an engine that is off are not looked at. */
@@ -41,8 +46,7 @@ const problemOf = (settings: AgentSettings): InvalidSetting | undefined => {
     ...(settings.enableOllama ? [["ollamaGpus", settings.ollamaGpus] as const] : [])
   ]
   for (const [key, text] of selections) {
-    const ids = text.split(",")
-    const twice = ids.find((id, position) => ids.indexOf(id) !== position)
+    const twice = GpuSelection.namedTwice(text)
     if (twice !== undefined) return refuse(key, `GPU ${twice} is named twice`, "each GPU once")
   }
   const volumes = [

@@ -37,6 +37,15 @@ const find = (gpus: ReadonlyArray<GpuInfo>, id: string): GpuInfo | undefined =>
     ? gpus.find((gpu, position) => (gpu.index ?? position) === Number(id))
     : gpus.find(({ migInstances, uuid }) => uuid === id || migInstances.some((instance) => instance.uuid === id))
 
+/** An index without leading zeros, which container engines do not know. */
+const plain = (id: string): string => /^\d+$/.test(id) ? String(Number(id)) : id
+
+/** What a choice names a second time, as it is written there. */
+export const namedTwice = (text: string): string | undefined => {
+  const ids = text.split(",")
+  return ids.find((id, position) => ids.findIndex((other) => plain(other) === plain(id)) !== position)
+}
+
 /**
  * Reads `all`, `none`, indexes or uuids against the GPUs that there are. `undefined` is none: asked for, or because
  * the machine has none that containers can use and all were asked for.
@@ -64,9 +73,9 @@ export const select = (
       : healthy.map((gpu, position) => gpu.uuid ?? String(gpu.index ?? position))
     return Either.right({ vendor, devices, gpus: healthy, count: healthy.length })
   }
-  const ids = text.split(",")
-  const twice = ids.find((id, position) => ids.indexOf(id) !== position)
+  const twice = namedTwice(text)
   if (twice !== undefined) return Either.left({ problem: `${twice} is named twice`, expected: "each GPU once" })
+  const ids = text.split(",").map(plain)
   const usable = gpus.filter(({ vendor }) => vendor !== "apple")
   if (usable.length === 0) {
     return Either.left({

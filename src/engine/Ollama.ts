@@ -146,9 +146,11 @@ const decodeTags = Schema.decodeUnknownEither(
 export const modelsOf = (body: string): ReadonlyArray<string> | undefined =>
   Either.getOrUndefined(Either.map(decodeTags(body), ({ models }) => (models ?? []).map(({ name }) => name)))
 
-/** Ollama means `name:latest` by `name`. */
-export const withTag = (model: string): string =>
-  /:[^/]*$/.test(model.replace(/^[^/]*:\d+\//, "")) ? model : `${model}:latest`
+/** As Ollama lists it: `name:latest` for `name`, and its own library's models without that library's name. */
+export const withTag = (model: string): string => {
+  const short = model.replace(/^registry\.ollama\.ai\//, "").replace(/^library\//, "")
+  return /:[^/]*$/.test(short.replace(/^[^/]*:\d+\//, "")) ? short : `${short}:latest`
+}
 
 export const hasModel = (models: ReadonlyArray<string>, model: string): boolean =>
   models.some((name) => name.toLowerCase() === withTag(model).toLowerCase())

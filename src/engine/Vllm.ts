@@ -42,12 +42,24 @@ const imageFor = (
   }
 }
 
+/** Short forms of options that matter here. */
+const longForms: Readonly<Record<string, string>> = {
+  "-tp": "--tensor-parallel-size",
+  "-pp": "--pipeline-parallel-size",
+  "-dp": "--data-parallel-size"
+}
+
+/** The option that an argument is, in its long form: vLLM takes underscores for dashes. */
+const nameOf = (arg: string): string => {
+  const name = arg.split("=")[0] ?? ""
+  return longForms[name] ?? (name.startsWith("--") ? name.replaceAll("_", "-") : name)
+}
+
 /** The value of an option among vLLM's own arguments: `--name value` or `--name=value`. The last one holds. */
 export const optionOf = (args: ReadonlyArray<string>, name: string): string | undefined => {
   let found: string | undefined
   for (const [index, arg] of args.entries()) {
-    if (arg === name) found = args[index + 1]
-    else if (arg.startsWith(`${name}=`)) found = arg.slice(name.length + 1)
+    if (nameOf(arg) === name) found = arg.includes("=") ? arg.slice(arg.indexOf("=") + 1) : args[index + 1]
   }
   return found
 }
@@ -55,25 +67,32 @@ export const optionOf = (args: ReadonlyArray<string>, name: string): string | un
 /** Options that the agent's own settings give, and the setting that does. */
 const ownOptions: ReadonlyMap<string, string> = new Map([
   ["--model", "--vllm-model"],
+  ["--host", "--engine-bind-address"],
   ["--port", "--vllm-port"],
   ["--tensor-parallel-size", "--vllm-tensor-parallel"],
-  ["-tp", "--vllm-tensor-parallel"],
   ["--max-model-len", "--vllm-max-model-len"]
 ])
 
 /** What is wrong with further arguments, whatever the machine. */
 export const argumentProblem = (args: ReadonlyArray<string>): string | undefined => {
-  if (args.includes("serve")) return "\"serve\" is the image's own first argument"
+  if (args[0] === "serve") return "\"serve\" is the image's own first argument"
   for (const arg of args) {
-    const setting = ownOptions.get(arg.split("=")[0] ?? "")
+    const setting = ownOptions.get(nameOf(arg))
     if (setting !== undefined) return `${arg.split("=")[0]} is given by ${setting}`
   }
   return undefined
 }
 
-/** GPUs that one copy of the model is spread over. */
-const gpusPerModel = (settings: AgentSettings): number =>
-  settings.vllmTensorParallel * Math.max(1, Number(optionOf(settings.vllmArgs, "--pipeline-parallel-size") ?? 1) || 1)
+const sizeOf = (settings: AgentSettings, name: string): number =>
+  Math.max(1, Number(optionOf(settings.vllmArgs, name) ?? 1) || 1)
+
+/** The GPUs that all copies of the model are spread over. */
+const gpusNeeded = (settings: AgentSettings): number =>
+  settings.vllmTensorParallel * sizeOf(settings, "--pipeline-parallel-size") * sizeOf(settings, "--data-parallel-size")
+
+/** The options that make it more than the setting says. */
+const multipliers = (settings: AgentSettings): string =>
+  ["--pipeline-parallel-size", "--data-parallel-size"].filter((name) => sizeOf(settings, name) > 1).join(" and ")
 
 /** Arguments without the API's key, and the key: an argument can be read by everybody on the machine. */
 const withoutKey = (
@@ -82,11 +101,14 @@ const withoutKey = (
   const kept: Array<string> = []
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? ""
-    if (arg === "--api-key") index++
-    else if (!arg.startsWith("--api-key=")) kept.push(arg)
+    if (nameOf(arg) !== "--api-key") kept.push(arg)
+    else if (!arg.includes("=")) index++
   }
   return { args: kept, key: optionOf(args, "--api-key") }
 }
+
+/** Where things are on this machine means nothing in a container, and would lead past the volumes. */
+const isPlace = (name: string): boolean => /_(?:HOME|CACHE|ROOT|PATH|DIR)$/.test(name)
 
 /** The container, or why there can be none on this machine. */
 export const plan = (
@@ -110,7 +132,7 @@ export const plan = (
         "Set --vllm-gpus none to run it on the CPU (slow, with an image of its own), or use Ollama (--enable-ollama)."
       )
     }
-    const needed = gpusPerModel(settings)
+    const needed = gpusNeeded(settings)
     if (selection === undefined) {
       if (
         !cpu.features.some((feature) =>
@@ -125,7 +147,7 @@ export const plan = (
     } else if (needed > selection.count) {
       return yield* refused(
         `--vllm-tensor-parallel is ${settings.vllmTensorParallel}${
-          needed === settings.vllmTensorParallel ? "" : ` (${needed} GPUs with --pipeline-parallel-size)`
+          needed === settings.vllmTensorParallel ? "" : ` (${needed} GPUs with ${multipliers(settings)})`
         }, and there ${
           selection.count === 1 ? "is 1 GPU" : `are ${selection.count} GPUs`
         } to share the model (--vllm-gpus ${settings.vllmGpus}).`,
@@ -143,7 +165,7 @@ export const plan = (
 
     const { args, key } = withoutKey(settings.vllmArgs)
     const passed = EnginePlan.passedOn(machine.env, (name) =>
-      /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && name !== "HF_HOME")
+      /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && !isPlace(name))
     const apiKey = key ?? passed.secrets["VLLM_API_KEY"]
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
     const spec = yield* EnginePlan.specOf("vllm", {
@@ -208,11 +230,11 @@ export const memoryShortage = (
   if (gpus === undefined) return undefined
   const said = Number(optionOf(settings.vllmArgs, "--gpu-memory-utilization") ?? defaultUtilization)
   const share = said > 0 && said <= 1 ? said : defaultUtilization
-  for (const gpu of gpus.gpus.slice(0, gpusPerModel(settings))) {
-    const { index, memoryFreeBytes, memoryTotalBytes, model, unifiedMemory } = gpu
-    if (unifiedMemory || memoryFreeBytes === undefined || memoryTotalBytes === undefined || memoryTotalBytes === 0) {
-      continue
-    }
+  for (const gpu of gpus.gpus.slice(0, gpusNeeded(settings))) {
+    const { index, memoryFreeBytes, memoryTotalBytes, migInstances, model, unifiedMemory } = gpu
+    // Of a GPU that is cut up only the whole is known.
+    if (unifiedMemory || migInstances.length > 0) continue
+    if (memoryFreeBytes === undefined || memoryTotalBytes === undefined || memoryTotalBytes === 0) continue
     const wanted = memoryTotalBytes * share
     if (memoryFreeBytes >= wanted) continue
     const holders = Diagnosis.holdersOf([gpu])
@@ -221,7 +243,9 @@ export const memoryShortage = (
       cause: "gpu-memory-busy",
       message:
         `GPU ${index ?? ""} (${model}) has ${formatBytes(memoryFreeBytes)} of memory free, and vLLM will ask for `
-        + `${formatBytes(wanted)} (${Math.round(share * 100)} % of it)${holders === "" ? "" : `; ${holders} uses it`}.`,
+        + `${formatBytes(wanted)} (${Math.round(share * 100)} % of it)${
+          holders === "" ? "" : `; it is held by ${holders}`
+        }.`,
       remedy: fits >= 0.1
         ? `Free it, or let vLLM ask for less: --vllm-arg=--gpu-memory-utilization=${fits.toFixed(2)}`
         : "Free it, or choose another GPU with --vllm-gpus.",
@@ -272,7 +296,7 @@ export interface Load {
 
 const sumOf = (page: string, name: string): number | undefined => {
   let sum: number | undefined
-  for (const match of page.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? ([0-9.eE+-]+)$`, "gm"))) {
+  for (const match of page.matchAll(new RegExp(`^${name}(?:\\{.*\\})? ([0-9.eE+-]+)$`, "gm"))) {
     const value = Number(match[1])
     if (Number.isFinite(value)) sum = (sum ?? 0) + value
   }

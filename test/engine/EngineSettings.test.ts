@@ -1,0 +1,84 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as EngineSettings from "../../src/engine/EngineSettings.js"
+import * as Temporary from "../support/Temporary.js"
+import { settings } from "./Planning.js"
+
+type Values = Parameters<typeof settings>[0]
+
+const problem = (values: Values): string => {
+  const checked = EngineSettings.check(settings(values))
+  return Either.isLeft(checked) ? checked.left.message : "no problem"
+}
+
+const vllm = { "enable-vllm": "true" }
+const ollama = { "enable-ollama": "true" }
+
+describe("settings of engines that contradict each other", () => {
+  it.each<readonly [Values, RegExp]>([
+    [
+      { ...vllm, ...ollama, "ollama-port": "8000" },
+      /^--ollama-port cannot be "8000" \(from the command line\): vLLM is published on it as well.*; give another port/
+    ],
+    [{ ...vllm, "vllm-port": "50052" }, /--vllm-port cannot be "50052".*the agent itself listens there/],
+    [{ ...ollama, "ollama-port": "7000", "agent-port": "7000" }, /--ollama-port cannot be "7000"/],
+    [{ ...vllm, "vllm-gpus": "0,1,0" }, /--vllm-gpus cannot be "0,1,0".*GPU 0 is named twice; give each GPU once/],
+    [{ ...ollama, "ollama-gpus": "1,01" }, /--ollama-gpus cannot be "1,01".*GPU 01 is named twice/],
+    [{ ...ollama, "ollama-gpus": "GPU-a,GPU-a" }, /GPU GPU-a is named twice/],
+    [{ ...vllm, "vllm-volume": "/no/such" }, /--vllm-volume cannot be "\/no\/such".*there is no such directory; give/],
+    [{ ...ollama, "ollama-volume": "/etc/passwd" }, /--ollama-volume.*it is not a directory/],
+    [{ ...ollama, "ollama-volume": "/etc/passwd/x" }, /--ollama-volume.*there is no such directory/],
+    [{ ...ollama, "ollama-volume": `/${"x".repeat(300)}` }, /--ollama-volume.*it cannot be looked at \(ENAMETOOLONG\)/],
+    [{ ...vllm, "vllm-arg": ["serve"] }, /--vllm-arg cannot be "serve".*the image's own first argument/],
+    [
+      { ...vllm, "vllm-arg": ["--enforce-eager", "--port=1"] },
+      /--vllm-arg cannot be .*--port is given by --vllm-port; give other arguments/
+    ],
+    [
+      { ...vllm, "vllm-tensor-parallel": "3", "vllm-gpus": "0,1" },
+      /--vllm-tensor-parallel cannot be "3".*--vllm-gpus names 2 GPUs only; give a number from 1 to 2/
+    ],
+    [
+      { ...vllm, "vllm-tensor-parallel": "2", "vllm-gpus": "GPU-a" },
+      /--vllm-gpus names 1 GPU only; give a number from 1 to 1/
+    ],
+    [
+      { ...vllm, "vllm-tensor-parallel": "2", "vllm-gpus": "none" },
+      /--vllm-gpus none gives it no GPU to share the model between; give 1/
+    ]
+  ])("are refused in one line: %j", (values, expected) => {
+    assert.match(problem(values), expected)
+    assert.notInclude(problem(values), "\n")
+  })
+
+  it("are no matter of an engine that is off", () => {
+    assert.strictEqual(problem({ "ollama-port": "8000" }), "no problem")
+    assert.strictEqual(problem({ ...ollama, "ollama-port": "8000", "vllm-volume": "/no/such" }), "no problem")
+    assert.strictEqual(problem({ ...ollama, "vllm-arg": ["serve"], "vllm-tensor-parallel": "2" }), "no problem")
+    assert.strictEqual(problem({ ...vllm, "ollama-gpus": "0,0" }), "no problem")
+  })
+
+  it.scoped("leave everything else alone", () =>
+    Effect.map(Temporary.directory, (directory) => {
+      const link = path.join(directory, "link")
+      fs.symlinkSync(directory, link)
+      for (
+        const values of [
+          { ...vllm, ...ollama },
+          { ...vllm, "vllm-volume": directory },
+          { ...ollama, "ollama-volume": link },
+          { ...vllm, "vllm-tensor-parallel": "8" },
+          { ...vllm, "vllm-tensor-parallel": "2", "vllm-gpus": "3,1" },
+          { ...vllm, "agent-port": "0" }
+        ]
+      ) assert.strictEqual(problem(values), "no problem")
+    }))
+
+  it("name the engines that are asked for", () => {
+    assert.deepStrictEqual(EngineSettings.enabled(settings({})), [])
+    assert.deepStrictEqual(EngineSettings.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
+  })
+})
