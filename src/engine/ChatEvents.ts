@@ -60,8 +60,8 @@ export const usageOf = (value: unknown): Usage | undefined => {
 }
 
 /**
- * An answer is complete when `[DONE]` says so, or when every choice that began has a finish reason. Anything else that
- * ends it is a failure, never a short answer.
+ * An answer is complete when every choice that began has a finish reason, and then `[DONE]` or the end comes. Any other
+ * end is a failure, never a short answer.
  */
 export const make = (listener: ChatListener): ChatEvents => {
   let over = false
@@ -78,15 +78,17 @@ export const make = (listener: ChatListener): ChatEvents => {
   }
   const garbled = (reason: string) => fail(new EngineError({ kind: "garbled", reason }))
   const isComplete = () => begun.size > 0 && begun.size === finishReasons.size
-  const complete = () => {
-    if (over) return
+  const finish = () => {
+    if (!isComplete()) {
+      return fail(new EngineError({ kind: "cut-off", reason: "the answer ended before it was complete" }))
+    }
     over = true
     listener.done({ finishReasons, usage })
   }
 
   const take = (data: string) => {
     if (over) return
-    if (data === "[DONE]") return complete()
+    if (data === "[DONE]") return finish()
     let event: Event
     try {
       event = JSON.parse(data)
@@ -133,9 +135,7 @@ export const make = (listener: ChatListener): ChatEvents => {
     },
     end: () => {
       // An event without the empty line behind it was cut off, and is none.
-      if (over) return
-      if (isComplete()) return complete()
-      fail(new EngineError({ kind: "cut-off", reason: "the answer ended before it was complete" }))
+      if (!over) finish()
     },
     complete: isComplete
   }

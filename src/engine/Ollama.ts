@@ -10,6 +10,8 @@ import * as EnginePlan from "./EnginePlan.js"
 import * as GpuSelection from "./GpuSelection.js"
 import type { MachineFacts } from "./Machine.js"
 
+export { hasModel, withTag } from "./OllamaNames.js"
+
 /** Inside the container; the image's default. */
 const containerPort = 11434
 
@@ -145,13 +147,6 @@ const decodeTags = Schema.decodeUnknownEither(
 /** The models on its disk, as `/api/tags` lists them; `undefined` for an answer that is none. */
 export const modelsOf = (body: string): ReadonlyArray<string> | undefined =>
   Either.getOrUndefined(Either.map(decodeTags(body), ({ models }) => (models ?? []).map(({ name }) => name)))
-
-/** Ollama means `name:latest` by `name`. */
-export const withTag = (model: string): string =>
-  /:[^/]*$/.test(model.replace(/^[^/]*:\d+\//, "")) ? model : `${model}:latest`
-
-export const hasModel = (models: ReadonlyArray<string>, model: string): boolean =>
-  models.some((name) => name.toLowerCase() === withTag(model).toLowerCase())
 
 /** One line of a pull's progress. */
 export const PullLine = Schema.parseJson(Schema.Struct({

@@ -21,7 +21,7 @@ export interface ChatPumpOptions {
 /** How an answer ends. */
 export interface ChatPumpEnd {
   readonly finishReasons: ReadonlyMap<number, string>
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | undefined
+  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null
 }
 
 export interface ChatPump {
@@ -93,7 +93,7 @@ export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptio
       ...base,
       // That it is complete is said by a finish reason, also where the engine gave none.
       choices: choices.length > 0 ? choices.map(([, choice]) => choice) : [messageOf(0, undefined, "stop")],
-      ...(last.usage === undefined ? {} : { usage: last.usage })
+      ...(last.usage === undefined || last.usage === null ? {} : { usage: last.usage })
     }, taken)
   }
 

@@ -1,5 +1,5 @@
 /** Which of an engine's names a request means. */
-import { hasModel } from "../engine/Ollama.js"
+import { hasModel } from "../engine/OllamaNames.js"
 
 interface Names {
   /** `ollama`, `vllm`. */
