@@ -49,7 +49,14 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
   static readonly layer: Layer.Layer<
     Registration,
     never,
-    AgentConfig | AgentStatus | Capabilities | EngineCare | InferenceRouter | NodeAgentServer | NodeIdentity | Orchestrator
+    | AgentConfig
+    | AgentStatus
+    | Capabilities
+    | EngineCare
+    | InferenceRouter
+    | NodeAgentServer
+    | NodeIdentity
+    | Orchestrator
   > = Layer.effect(
     Registration,
     Effect.gen(function*() {
@@ -65,8 +72,7 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
       const reported = yield* Ref.make(Option.none<Reported>())
 
       /** Of engines that are asked through the agent. */
-      const figuresOf = (name: string) =>
-        name === "vllm" || name === "ollama" ? { figures: router.figures(name) } : {}
+      const figuresOf = (name: string) => name === "vllm" || name === "ollama" ? { figures: router.figures(name) } : {}
 
       const reportOf = Effect.fn("Registration.report")(function*(read: Effect.Effect<NodeCapabilities>) {
         const known = yield* read

@@ -117,67 +117,66 @@ const readAll = (response: http.IncomingMessage, most: number, whole: (body: Buf
   response.on("end", () => finish(true))
 }
 
-const chat =
-  (agent: http.Agent): OpenAiClient["chat"] => (target, body, listener) => {
-    let response: http.IncomingMessage | undefined
-    let paused = false
-    let over = false
-    const fail = (error: EngineError.EngineError) => {
+const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listener) => {
+  let response: http.IncomingMessage | undefined
+  let paused = false
+  let over = false
+  const fail = (error: EngineError.EngineError) => {
+    if (over) return
+    over = true
+    destroy()
+    listener.failed(error)
+  }
+  const events = ChatEvents.make({
+    delta: (index, content, reasoning) => {
+      if (!over) listener.delta(index, content, reasoning)
+    },
+    done: (end) => {
       if (over) return
       over = true
-      destroy()
-      listener.failed(error)
-    }
-    const events = ChatEvents.make({
-      delta: (index, content, reasoning) => {
-        if (!over) listener.delta(index, content, reasoning)
-      },
-      done: (end) => {
-        if (over) return
-        over = true
-        // The connection can be used again once the little that may follow was read.
-        response?.resume()
-        listener.done(end)
-      },
-      failed: fail
-    })
-    const destroy = post(agent, postTo(target, "/v1/chat/completions", body), {
-      failed: (error) => fail(EngineError.ofConnection(error)),
-      response: (incoming) => {
-        response = incoming
-        const status = incoming.statusCode ?? 0
-        if (status !== 200 || isJson(incoming)) {
-          readAll(incoming, maxErrorBytes, (bytes) => {
-            const said = bytes.toString("utf8")
-            fail(status === 200 ? ofJson(said) : EngineError.ofStatus(status, said))
-          })
-          return
-        }
-        incoming.on("data", events.push)
-        incoming.on("end", events.end)
-        incoming.on("error", () => {})
-        incoming.on("close", () => {
-          if (events.complete()) return events.end()
-          fail(new EngineError.EngineError({ kind: "unreachable", reason: "the connection to it broke off" }))
+      // The connection can be used again once the little that may follow was read.
+      response?.resume()
+      listener.done(end)
+    },
+    failed: fail
+  })
+  const destroy = post(agent, postTo(target, "/v1/chat/completions", body), {
+    failed: (error) => fail(EngineError.ofConnection(error)),
+    response: (incoming) => {
+      response = incoming
+      const status = incoming.statusCode ?? 0
+      if (status !== 200 || isJson(incoming)) {
+        readAll(incoming, maxErrorBytes, (bytes) => {
+          const said = bytes.toString("utf8")
+          fail(status === 200 ? ofJson(said) : EngineError.ofStatus(status, said))
         })
-        if (paused) incoming.pause()
+        return
       }
-    })
-    return {
-      pause: () => {
-        paused = true
-        response?.pause()
-      },
-      resume: () => {
-        paused = false
-        response?.resume()
-      },
-      cancel: () => {
-        over = true
-        destroy()
-      }
+      incoming.on("data", events.push)
+      incoming.on("end", events.end)
+      incoming.on("error", () => {})
+      incoming.on("close", () => {
+        if (events.complete()) return events.end()
+        fail(new EngineError.EngineError({ kind: "unreachable", reason: "the connection to it broke off" }))
+      })
+      if (paused) incoming.pause()
+    }
+  })
+  return {
+    pause: () => {
+      paused = true
+      response?.pause()
+    },
+    resume: () => {
+      paused = false
+      response?.resume()
+    },
+    cancel: () => {
+      over = true
+      destroy()
     }
   }
+}
 
 /** A whole JSON where events were asked for: an error, if the engine says so. */
 const ofJson = (said: string): EngineError.EngineError => {
@@ -208,46 +207,45 @@ const embeddingsOf = (answer: unknown, count: number): Embeddings | undefined =>
     : undefined
 }
 
-const embeddings =
-  (agent: http.Agent): OpenAiClient["embeddings"] => (target, model, input) =>
-    Effect.async((resume) => {
-      const fail = (error: EngineError.EngineError) => resume(Effect.fail(error))
-      const body = JSON.stringify({ model, input, encoding_format: "float" })
-      const destroy = post(agent, postTo(target, "/v1/embeddings", body), {
-        failed: (error) => fail(EngineError.ofConnection(error)),
-        response: (incoming) =>
-          readAll(incoming, maxEmbeddingsBytes, (bytes, complete) => {
-            const status = incoming.statusCode ?? 0
-            const said = bytes.toString("utf8")
-            if (status !== 200) return fail(EngineError.ofStatus(status, said.slice(0, maxErrorBytes)))
-            if (!complete) {
-              const reason = bytes.length > 0 && incoming.complete === false
-                ? "the answer ended before it was complete"
-                : "the connection to it broke off"
-              return fail(new EngineError.EngineError({ kind: "cut-off", reason }))
-            }
-            let parsed: unknown
-            try {
-              parsed = JSON.parse(said)
-            } catch {
-              return fail(new EngineError.EngineError({ kind: "garbled", reason: "its answer is not JSON" }))
-            }
-            if (typeof parsed === "object" && parsed !== null && "error" in parsed) {
-              return fail(EngineError.ofEvent(parsed))
-            }
-            const found = embeddingsOf(parsed, input.length)
-            return found === undefined
-              ? fail(
-                new EngineError.EngineError({
-                  kind: "garbled",
-                  reason: `its answer does not hold ${input.length} embeddings`
-                })
-              )
-              : resume(Effect.succeed(found))
-          })
-      })
-      return Effect.sync(destroy)
+const embeddings = (agent: http.Agent): OpenAiClient["embeddings"] => (target, model, input) =>
+  Effect.async((resume) => {
+    const fail = (error: EngineError.EngineError) => resume(Effect.fail(error))
+    const body = JSON.stringify({ model, input, encoding_format: "float" })
+    const destroy = post(agent, postTo(target, "/v1/embeddings", body), {
+      failed: (error) => fail(EngineError.ofConnection(error)),
+      response: (incoming) =>
+        readAll(incoming, maxEmbeddingsBytes, (bytes, complete) => {
+          const status = incoming.statusCode ?? 0
+          const said = bytes.toString("utf8")
+          if (status !== 200) return fail(EngineError.ofStatus(status, said.slice(0, maxErrorBytes)))
+          if (!complete) {
+            const reason = bytes.length > 0 && incoming.complete === false
+              ? "the answer ended before it was complete"
+              : "the connection to it broke off"
+            return fail(new EngineError.EngineError({ kind: "cut-off", reason }))
+          }
+          let parsed: unknown
+          try {
+            parsed = JSON.parse(said)
+          } catch {
+            return fail(new EngineError.EngineError({ kind: "garbled", reason: "its answer is not JSON" }))
+          }
+          if (typeof parsed === "object" && parsed !== null && "error" in parsed) {
+            return fail(EngineError.ofEvent(parsed))
+          }
+          const found = embeddingsOf(parsed, input.length)
+          return found === undefined
+            ? fail(
+              new EngineError.EngineError({
+                kind: "garbled",
+                reason: `its answer does not hold ${input.length} embeddings`
+              })
+            )
+            : resume(Effect.succeed(found))
+        })
     })
+    return Effect.sync(destroy)
+  })
 
 /** Its connections are closed with the scope. */
 export const make: Effect.Effect<OpenAiClient, never, Scope.Scope> = Effect.map(

@@ -203,7 +203,14 @@ export const make = <R>(
       (call) => {
         call.on("error", () => {})
         const outlet: Outlet<unknown> = { write: (message, taken) => void call.write(message, taken) }
-        run(path, call, Effect.suspend(() => relay(call.request, outlet, contextOf(call))), answerStream(call))
+        run(
+          path,
+          call,
+          Effect.suspend(() =>
+            relay(call.request, outlet, contextOf(call))
+          ),
+          answerStream(call)
+        )
       }
 
     const serverStream =

@@ -25,31 +25,33 @@ export interface ChatPumpEnd {
 }
 
 export interface ChatPump {
-  readonly push: (index: number, content: string, reasoning: string) => void
+  /** `pieces` is how many of the engine's it is made of. */
+  readonly push: (index: number, content: string, reasoning: string, pieces: number) => void
   /** The last message goes out, behind all that waits; `sent` is called when the reader has taken it. */
   readonly finish: (end: ChatPumpEnd, sent: () => void) => void
   /** What waits goes out; `sent` is called when the reader has taken it. For an answer that breaks off. */
   readonly flush: (sent: () => void) => void
 }
 
-interface Piece {
+interface Text {
   content: string
   reasoning: string
 }
 
-const messageOf = (index: number, piece: Piece | undefined, finishReason: string) => ({
+const messageOf = (index: number, text: Text | undefined, finishReason: string) => ({
   index,
-  message: { role: "assistant", content: piece?.content ?? "" },
+  message: { role: "assistant", content: text?.content ?? "" },
   finish_reason: finishReason,
-  ...(piece === undefined || piece.reasoning === "" ? {} : { reasoning: piece.reasoning })
+  ...(text === undefined || text.reasoning === "" ? {} : { reasoning: text.reasoning })
 })
 
 const byIndex = <A>(entries: Iterable<readonly [number, A]>) => [...entries].sort(([a], [b]) => a - b)
 
 export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptions): ChatPump => {
-  let waiting = new Map<number, Piece>()
+  let waiting = new Map<number, Text>()
   /** In characters. */
   let size = 0
+  let pieces = 0
   let busy = false
   let scheduled = false
   let paused = false
@@ -73,21 +75,22 @@ export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptio
   }
 
   const send = () => {
-    const pieces = waiting
+    const texts = waiting
     const last = end
+    const base = { id, model, created, object: "chat.completion.chunk", pieces }
     waiting = new Map()
     size = 0
+    pieces = 0
     end = undefined
     busy = true
-    const base = { id, model, created, object: "chat.completion.chunk" }
     if (last === undefined) {
-      const choices = byIndex(pieces).map(([index, piece]) => messageOf(index, piece, ""))
+      const choices = byIndex(texts).map(([index, text]) => messageOf(index, text, ""))
       return write({ ...base, choices }, taken)
     }
-    const unfinished = [...pieces.keys()].filter((index) => !last.finishReasons.has(index))
+    const unfinished = [...texts.keys()].filter((index) => !last.finishReasons.has(index))
     const choices = byIndex([
-      ...[...last.finishReasons].map(([index, reason]) => [index, messageOf(index, pieces.get(index), reason)] as const),
-      ...unfinished.map((index) => [index, messageOf(index, pieces.get(index), "stop")] as const)
+      ...[...last.finishReasons].map(([index, reason]) => [index, messageOf(index, texts.get(index), reason)] as const),
+      ...unfinished.map((index) => [index, messageOf(index, texts.get(index), "stop")] as const)
     ])
     write({
       ...base,
@@ -108,12 +111,13 @@ export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptio
   }
 
   return {
-    push: (index, content, reasoning) => {
-      const piece = waiting.get(index)
-      if (piece === undefined) waiting.set(index, { content, reasoning })
+    push: (index, content, reasoning, more) => {
+      pieces += more
+      const text = waiting.get(index)
+      if (text === undefined) waiting.set(index, { content, reasoning })
       else {
-        piece.content += content
-        piece.reasoning += reasoning
+        text.content += content
+        text.reasoning += reasoning
       }
       size += content.length + reasoning.length
       if (size >= mostWaiting && !paused) {

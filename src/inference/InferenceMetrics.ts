@@ -39,7 +39,7 @@ const median = (values: ReadonlyArray<number>): number | undefined =>
 const rateSeconds = 5
 
 /** Counts per second of the last seconds. */
-class Rate {
+export class Rate {
   private readonly counts = new Array<number>(rateSeconds).fill(0)
   private second = 0
 

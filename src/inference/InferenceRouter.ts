@@ -74,7 +74,9 @@ const unknownModel = (engines: ReadonlyArray<RunningEngine>, model: string): Grp
   const others = engines.filter(({ state }) => state !== "ready")
   const list = served.length === 0
     ? "it serves none now"
-    : `it serves ${served.slice(0, named).join(", ")}${served.length > named ? ` and ${served.length - named} more` : ""}`
+    : `it serves ${served.slice(0, named).join(", ")}${
+      served.length > named ? ` and ${served.length - named} more` : ""
+    }`
   const what = engines.length === 0
     ? "it runs no inference engine"
     : [list, ...others.map((engine) => `${describe(engine)} (${engine.model})`)].join("; ")
@@ -124,7 +126,9 @@ interface Work {
   readonly meter: InferenceMetrics.EngineMeter
   readonly progressed: (pieces: number) => void
   /** Once, however the request ended; the first word counts. */
-  readonly ended: (end: { readonly error?: string; readonly cancelled?: boolean; readonly usage?: Usage | undefined }) => void
+  readonly ended: (
+    end: { readonly error?: string; readonly cancelled?: boolean; readonly usage?: Usage | undefined }
+  ) => void
 }
 
 interface Usage {
@@ -243,7 +247,7 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
           const call = client.chat(engine, body, {
             delta: (index, content, reasoning) => {
               work.progressed(1)
-              pump.push(index, content, reasoning)
+              pump.push(index, content, reasoning, 1)
             },
             done: ({ finishReasons, usage }) => {
               work.ended({ usage })
@@ -265,10 +269,12 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
         Effect.async<void, GrpcError.GrpcError>((resume) => {
           const work = begin(engine)
           if (work === undefined) return resume(Effect.fail(noPlace(engine)))
+          let pieces = 0
           const choices = new Map<number, { content: string; reasoning: string }>()
           const call = client.chat(engine, body, {
             delta: (index, content, reasoning) => {
               work.progressed(1)
+              pieces += 1
               const choice = choices.get(index)
               if (choice === undefined) choices.set(index, { content, reasoning })
               else {
@@ -281,6 +287,7 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
               const message = {
                 ...head(model),
                 object: "chat.completion",
+                pieces,
                 choices: [...finishReasons].sort(([a], [b]) => a - b).map(([index, finish_reason]) => ({
                   index,
                   message: { role: "assistant", content: choices.get(index)?.content ?? "" },

@@ -100,7 +100,10 @@ export const make: Effect.Effect<PullOnDemand, never, Scope.Scope> = Effect.gen(
         Effect.suspend(() => {
           const known = running.get(key)
           if (known === undefined && running.size >= maxPulls) {
-            return new PullFailed({ unknown: false, reason: `${maxPulls} other models are being pulled; try again later` })
+            return new PullFailed({
+              unknown: false,
+              reason: `${maxPulls} other models are being pulled; try again later`
+            })
           }
           return Effect.tap(
             known === undefined ? begin(key, baseUrl, model) : Effect.succeed(known),

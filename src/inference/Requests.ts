@@ -1,6 +1,6 @@
 /** The requests that run, and their end when no more are taken. */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as GoDuration from "../config/GoDuration.js"
 import * as GrpcError from "../grpc/GrpcError.js"

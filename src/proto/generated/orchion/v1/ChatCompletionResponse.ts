@@ -20,6 +20,10 @@ export interface ChatCompletionResponse {
    * with the last message, where the engine tells
    */
   'usage'?: (_orchion_v1_TokenUsage | null);
+  /**
+   * of the engine's stream that this message joins: as many tokens, nearly always
+   */
+  'pieces'?: (number);
 }
 
 export interface ChatCompletionResponse__Output {
@@ -38,4 +42,8 @@ export interface ChatCompletionResponse__Output {
    * with the last message, where the engine tells
    */
   'usage': (_orchion_v1_TokenUsage__Output | null);
+  /**
+   * of the engine's stream that this message joins: as many tokens, nearly always
+   */
+  'pieces': (number);
 }
