@@ -47,19 +47,37 @@ const maxEmbeddingsBytes = 256 * 1024 * 1024
 const idleMillis = 4_000
 
 interface Post {
-  readonly url: string
-  readonly headers: http.OutgoingHttpHeaders
+  readonly options: http.RequestOptions
   readonly body: string
 }
 
-const postTo = ({ apiKey, baseUrl }: Target, path: string, body: string): Post => ({
-  url: `${baseUrl}${path}`,
-  body,
-  headers: {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(body),
-    ...(apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(apiKey)}` })
+/** Reading an address takes longer than sending to it; there are as many as engines. */
+const places = new Map<string, { readonly host: string; readonly port: string; readonly prefix: string }>()
+
+const placeOf = (baseUrl: string) => {
+  const known = places.get(baseUrl)
+  if (known !== undefined) return known
+  const { hostname, pathname, port } = new URL(baseUrl)
+  const place = {
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? "80" : port,
+    prefix: pathname.replace(/\/$/, "")
   }
+  // An engine that was given a new port leaves its old one behind.
+  if (places.size >= 64) places.clear()
+  places.set(baseUrl, place)
+  return place
+}
+
+const postTo = ({ apiKey, baseUrl }: Target, path: string, body: string): Post => {
+  const { host, port, prefix } = placeOf(baseUrl)
+  return { body, options: { method: "POST", host, port, path: `${prefix}${path}`, headers: headersOf(apiKey, body) } }
+}
+
+const headersOf = (apiKey: Target["apiKey"], body: string) => ({
+  "content-type": "application/json",
+  "content-length": Buffer.byteLength(body),
+  ...(apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(apiKey)}` })
 })
 
 interface PostListener {
@@ -68,11 +86,11 @@ interface PostListener {
 }
 
 /** Sends it once more when the kept connection turns out to have been closed: the engine has not seen it then. */
-const post = (agent: http.Agent, { body, headers, url }: Post, { failed, response }: PostListener) => {
+const post = (agent: http.Agent, { body, options }: Post, { failed, response }: PostListener) => {
   let current: http.ClientRequest
   let answered = false
   const send = (first: boolean) => {
-    const request = http.request(url, { method: "POST", agent: first ? agent : false, headers })
+    const request = http.request({ ...options, agent: first ? agent : false })
     current = request
     request.on("error", (error) => {
       if (answered || request !== current) return

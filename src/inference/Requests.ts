@@ -2,65 +2,52 @@
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as GoDuration from "../config/GoDuration.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 
 export interface Requests {
-  /** Fails with UNAVAILABLE, without running it, once draining has begun; and in its middle, when the grace is over. */
+  /** Fails with UNAVAILABLE once draining has begun; is interrupted when the grace is over. */
   readonly run: <A>(request: Effect.Effect<A, GrpcError.GrpcError>) => Effect.Effect<A, GrpcError.GrpcError>
-  /** Waits until none runs, for `grace` at most; then those that are left are ended. */
+  /** Waits until none runs, for `grace` at most; then those that are left are interrupted. */
   readonly drain: (grace: Duration.Duration) => Effect.Effect<void>
 }
 
-const leaving = GrpcError.fail(
+const leaving = Effect.fail(GrpcError.fail(
   GrpcError.Status.UNAVAILABLE,
   "this node is shutting down and takes no more requests; ask another one"
-)
-const cutOff = GrpcError.fail(
-  GrpcError.Status.UNAVAILABLE,
-  "this node shut down before the answer was complete; what came of it is only its beginning"
-)
+))
 
 const count = (many: number) => many === 1 ? "1 answer" : `${many} answers`
 
 export const make: Effect.Effect<Requests> = Effect.gen(function*() {
-  const over = yield* Deferred.make<void>()
   const empty = yield* Deferred.make<void>()
-  let running = 0
+  const running = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   let draining = false
 
-  const left = Effect.suspend(() => {
-    running -= 1
-    return draining && running === 0 ? Deferred.succeed(empty, undefined) : Effect.void
-  })
-
   return {
-    run: (request) =>
-      Effect.suspend(() => {
-        if (draining) return Effect.fail(leaving)
-        running += 1
-        const orCutOff = Effect.raceFirst(request, Effect.zipRight(Deferred.await(over), Effect.fail(cutOff)))
-        return Effect.ensuring(orCutOff, left)
+    run: <A>(request: Effect.Effect<A, GrpcError.GrpcError>) =>
+      Effect.withFiberRuntime<A, GrpcError.GrpcError>((fiber) => {
+        if (draining) return leaving
+        running.add(fiber)
+        return Effect.onExit(request, () => {
+          running.delete(fiber)
+          return draining && running.size === 0 ? Deferred.succeed(empty, undefined) : Effect.void
+        })
       }),
     drain: (grace) =>
       Effect.suspend(() => {
         draining = true
-        if (running === 0) return Effect.void
-        const many = running
-        return Effect.logInfo(
-          `Waiting for ${count(many)} to end, ${GoDuration.format(grace)} at most`
-        ).pipe(
-          Effect.zipRight(
-            Deferred.await(empty).pipe(Effect.interruptible, Effect.timeoutOption(grace))
-          ),
-          Effect.flatMap((ended) =>
-            ended._tag === "Some" ? Effect.void : Effect.logWarning(
-              `${count(running)} did not end within ${GoDuration.format(grace)} and ended early`
-            )
-          ),
-          Effect.zipRight(Deferred.succeed(over, undefined)),
-          Effect.asVoid
-        )
+        if (running.size === 0) return Effect.void
+        return Effect.gen(function*() {
+          yield* Effect.logInfo(`Waiting for ${count(running.size)} to end, ${GoDuration.format(grace)} at most`)
+          const ended = yield* Deferred.await(empty).pipe(Effect.interruptible, Effect.timeoutOption(grace))
+          if (ended._tag === "Some") return
+          yield* Effect.logWarning(
+            `${count(running.size)} did not end within ${GoDuration.format(grace)}: cut off`
+          )
+          for (const fiber of running) fiber.unsafeInterruptAsFork(fiber.id())
+        })
       })
   }
 })
