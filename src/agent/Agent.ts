@@ -11,6 +11,7 @@ import { AgentConfig, type AgentSettings, stateDir } from "../config/AgentConfig
 import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
+import { InferenceRouter } from "../inference/InferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import * as GrpcOrchestrator from "../orchestrator/GrpcOrchestrator.js"
 import type { Orchestrator } from "../orchestrator/Orchestrator.js"
@@ -63,6 +64,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
       const { stopping } = yield* Connectivity
       const engineCare = yield* EngineCare
       const registration = yield* Registration
+      const server = yield* NodeAgentServer
       const status = yield* AgentStatus
       /** The last status of the engines goes out, if there are any and the orchestrator listens. */
       const farewell = Effect.gen(function*() {
@@ -75,10 +77,11 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
       const loops = yield* FiberSet.make<never, never>()
       yield* FiberSet.run(loops, Heartbeat.run(config.heartbeatInterval))
       yield* FiberSet.run(loops, Telemetry.run(config.capabilityInterval))
-      // Heartbeats go on while engines stop: what takes its time is not to look like a death.
+      // Heartbeats go on while answers end and engines stop: what takes its time is not to look like a death.
       yield* Effect.addFinalizer(() =>
         Effect.gen(function*() {
           yield* stopping
+          yield* server.drain
           yield* engineCare.shutdown
           yield* farewell
         })
@@ -89,6 +92,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(Registration.layer),
     Layer.provide(Connectivity.layer),
     Layer.provide(NodeAgentServer.layer),
+    Layer.provide(InferenceRouter.layer),
     Layer.provide(EngineCare.layer),
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),

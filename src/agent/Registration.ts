@@ -9,6 +9,7 @@ import * as os from "node:os"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import { type Finding, NodeCapabilities } from "../capabilities/NodeCapabilities.js"
 import { AgentConfig } from "../config/AgentConfig.js"
+import { InferenceRouter } from "../inference/InferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import type { NodeReport } from "../orchestrator/Node.js"
 import { Orchestrator, type OrchestratorError, type UnknownNode } from "../orchestrator/Orchestrator.js"
@@ -48,7 +49,14 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
   static readonly layer: Layer.Layer<
     Registration,
     never,
-    AgentConfig | AgentStatus | Capabilities | EngineCare | NodeAgentServer | NodeIdentity | Orchestrator
+    | AgentConfig
+    | AgentStatus
+    | Capabilities
+    | EngineCare
+    | InferenceRouter
+    | NodeAgentServer
+    | NodeIdentity
+    | Orchestrator
   > = Layer.effect(
     Registration,
     Effect.gen(function*() {
@@ -56,11 +64,15 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
       const capabilities = yield* Capabilities
       const identity = yield* NodeIdentity
       const orchestrator = yield* Orchestrator
+      const router = yield* InferenceRouter
       const server = yield* NodeAgentServer
       const status = yield* AgentStatus
       const engineCare = yield* EngineCare
       const hostname = Option.getOrElse(config.hostname, () => os.hostname())
       const reported = yield* Ref.make(Option.none<Reported>())
+
+      /** Of engines that are asked through the agent. */
+      const figuresOf = (name: string) => name === "vllm" || name === "ollama" ? { figures: router.figures(name) } : {}
 
       const reportOf = Effect.fn("Registration.report")(function*(read: Effect.Effect<NodeCapabilities>) {
         const known = yield* read
@@ -70,7 +82,7 @@ export class Registration extends Context.Tag("@orchion/node-agent/Registration"
             capabilities: withFindings(known, engineCare.findings()),
             agentVersion: version,
             labels: {},
-            engines
+            engines: engines.map((engine) => ({ ...engine, ...figuresOf(engine.name) }))
           },
           agentAddress: yield* AgentAddress.find({
             advertised: config.advertiseAddress,

@@ -116,7 +116,16 @@ export const settings = {
     description: "Where engine ports are published",
     default: "127.0.0.1"
   }),
-  keepEngines: Setting.toggle("keep-engines", "Leave engines running at exit and adopt them at the next start")
+  keepEngines: Setting.toggle("keep-engines", "Leave engines running at exit and adopt them at the next start"),
+  drainTimeout: Setting.setting("drain-timeout", Format.durationBetween("0s", "24h"), {
+    description: "How long answers that are under way may take to end when the agent stops",
+    default: "30s"
+  }),
+  maxRequestsPerEngine: Setting.setting("max-requests-per-engine", Format.positiveInteger(100_000), {
+    description: "Requests that an engine is given at once; more are refused",
+    default: "256"
+  }),
+  ollamaPullOnDemand: Setting.toggle("ollama-pull-on-demand", "Have Ollama pull models that are asked for")
 } as const
 
 /** The values of the settings, each read as its format says. */

@@ -8,14 +8,19 @@ import type * as Scope from "effect/Scope"
 import * as HostPort from "../config/HostPort.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
 import { version } from "../Version.js"
+import { Dispatcher } from "./Dispatcher.js"
 import * as HttpApi from "./HttpApi.js"
 import * as HttpListener from "./HttpListener.js"
+import * as Jobs from "./Jobs.js"
 import { NodeRegistry } from "./NodeRegistry.js"
 import * as OrchestratorServices from "./OrchestratorServices.js"
 import * as RegistryLog from "./RegistryLog.js"
 
 export { GrpcBindError } from "../grpc/GrpcServer.js"
 export { HttpBindError } from "./HttpListener.js"
+
+/** As the agents take them. */
+const maxRequestBytes = 16 * 1024 * 1024
 
 export interface EmbeddedOrchestratorOptions {
   /** Where both servers listen: an address of this machine, `::` for all of them. Default 127.0.0.1. */
@@ -54,12 +59,18 @@ export const make = (
     const heartbeatTimeout = options.heartbeatTimeout ?? "30 seconds"
     const dropAfter = options.dropAfter ?? "10 minutes"
     const registry = yield* NodeRegistry.make({ heartbeatTimeout, dropAfter })
-    const services = yield* Effect.provideService(OrchestratorServices.make, NodeRegistry, registry)
-    const grpc = yield* GrpcServer.make({ host, port: options.port ?? 50051 }, services)
+    const dispatcher = yield* Dispatcher.make(registry)
+    const jobs = yield* Jobs.make(dispatcher)
+    const services = OrchestratorServices.make({ registry, dispatcher, jobs })
+    const grpc = yield* GrpcServer.make(
+      { host, port: options.port ?? 50051, maxReceiveBytes: maxRequestBytes },
+      services
+    )
     const http = yield* HttpListener.make(
       { host, port: options.httpPort ?? 8080 },
       HttpApi.make({
         registry,
+        dispatcher,
         names: { bindAddress: host, hostname: os.hostname() },
         hello: () => ({
           version,

@@ -1,15 +1,18 @@
-/** The embedded orchestrator over HTTP: the page, the list of nodes, and their changes as they happen. */
+/** The embedded orchestrator over HTTP: the page, the nodes and their changes as they happen, and OpenAI's API. */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Effect from "effect/Effect"
+import type { Dispatcher } from "./Dispatcher.js"
 import * as EventStream from "./EventStream.js"
 import { type Handler, write } from "./HttpListener.js"
 import type { NodeRegistry } from "./NodeRegistry.js"
+import * as OpenAiApi from "./OpenAiApi.js"
 import { assets } from "./page/generated.js"
 import * as SameOrigin from "./SameOrigin.js"
 import type { Hello } from "./ServerEvents.js"
 
 export interface HttpApiOptions {
   readonly registry: NodeRegistry["Type"]
+  readonly dispatcher: Dispatcher["Type"]
   readonly names: SameOrigin.Names
   /** What clients of the events are told first. */
   readonly hello: () => Omit<Hello, "now_ms">
@@ -53,8 +56,9 @@ const refuse = (
 /** Nodes per part of the list: small enough that making one holds up nothing else. */
 const nodesPerPart = 50
 
-export const make = ({ events, hello, maxFollowers = 64, names, registry }: HttpApiOptions): Handler => {
+export const make = ({ dispatcher, events, hello, maxFollowers = 64, names, registry }: HttpApiOptions): Handler => {
   let followers = 0
+  const openAi = OpenAiApi.make({ dispatcher, headers: { ...security, ...notCached } })
 
   const nodes = (response: ServerResponse, headOnly: boolean) =>
     Effect.gen(function*() {
@@ -118,6 +122,11 @@ export const make = ({ events, hello, maxFollowers = 64, names, registry }: Http
     ],
     ["/api/nodes", (_, response, headOnly) => nodes(response, headOnly)],
     ["/api/history", history],
+    [
+      "/api/served",
+      (_, response) =>
+        Effect.flatMap(dispatcher.served, (served) => answer(response, 200, json, `${JSON.stringify(served)}\n`))
+    ],
     ["/api/events", (_, response, headOnly) => follow(response, headOnly)]
   ])
   for (const [path, file] of Object.entries(assets)) {
@@ -127,8 +136,11 @@ export const make = ({ events, hello, maxFollowers = 64, names, registry }: Http
   return (request, response) =>
     Effect.suspend(() => {
       const refused = SameOrigin.refusal(request.headers, names)
-      if (refused !== undefined) return refuse(response, 403, refused)
       const path = (request.url ?? "").replace(/[?#].*$/s, "")
+      if (path.startsWith("/v1/")) {
+        return refused === undefined ? openAi.handle(path, request, response) : openAi.refuse(response, 403, refused)
+      }
+      if (refused !== undefined) return refuse(response, 403, refused)
       const route = routes.get(path)
       if (route === undefined) return refuse(response, 404, "there is nothing here; the page is at /")
       return request.method === "GET" || request.method === "HEAD"

@@ -5,10 +5,13 @@ import * as Stream from "effect/Stream"
 import * as Format from "../config/SettingFormat.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
+import * as ChatRelay from "../inference/ChatRelay.js"
 import type { Capabilities__Output } from "../proto/generated/orchion/v1/Capabilities.js"
 import { LogStreamerService, OrchestratorService, OrchionLLMService } from "../proto/OrchionV1.js"
+import type { Dispatcher } from "./Dispatcher.js"
+import type { Jobs } from "./Jobs.js"
 import * as NodeJson from "./NodeJson.js"
-import { NodeRegistry } from "./NodeRegistry.js"
+import type { NodeRegistry } from "./NodeRegistry.js"
 
 /** In characters. A name of the DNS has no more than 253; an agent's address adds a port and brackets. */
 const maxHostname = 253
@@ -49,55 +52,60 @@ const validCapabilities = (wire: Capabilities__Output) =>
 const unknownNode = ({ message }: { readonly message: string }) =>
   GrpcError.fail(GrpcError.Status.NOT_FOUND, `${message}: register it`)
 
-export const make: Effect.Effect<ReadonlyArray<GrpcServer.ServedService<never>>, never, NodeRegistry> = Effect.gen(
-  function*() {
-    const registry = yield* NodeRegistry
-    return [
-      GrpcServer.serve(OrchestratorService)({
-        RegisterNode: ({ node }) =>
-          Effect.gen(function*() {
-            if (node === null) return yield* invalid("the request has no node")
-            yield* validId(node.id)
-            yield* atMost("hostname", node.hostname.length, maxHostname)
-            yield* atMost("agent address", node.agent_address.length, maxAgentAddress)
-            const capabilities = node.capabilities === null ? undefined : yield* validCapabilities(node.capabilities)
-            yield* registry.register({
-              id: node.id,
-              hostname: node.hostname,
-              agentAddress: node.agent_address,
-              ...(capabilities === undefined ? {} : { capabilities })
-            }).pipe(Effect.mapError(({ message }) => GrpcError.fail(GrpcError.Status.RESOURCE_EXHAUSTED, message)))
-            return {}
-          }),
-        UpdateNode: ({ capabilities, node_id }) =>
-          Effect.gen(function*() {
-            yield* validId(node_id)
-            if (capabilities === null) return yield* invalid("the request has no capabilities")
-            yield* Effect.mapError(registry.update(node_id, yield* validCapabilities(capabilities)), unknownNode)
-            return {}
-          }),
-        Heartbeat: ({ node_id }) =>
-          validId(node_id).pipe(
-            Effect.zipRight(Effect.mapError(registry.heartbeat(node_id), unknownNode)),
-            Effect.as({})
-          ),
-        ListNodes: () => Effect.map(registry.list, (nodes) => ({ nodes: [...nodes] })),
-        SubmitJob: () => Effect.fail(unimplemented("the embedded orchestrator does not run jobs yet")),
-        GetJobStatus: () => Effect.fail(unimplemented("the embedded orchestrator does not run jobs yet"))
+export interface Parts {
+  readonly registry: NodeRegistry["Type"]
+  readonly dispatcher: Dispatcher["Type"]
+  readonly jobs: Jobs
+}
+
+export const make = ({ dispatcher, jobs, registry }: Parts): ReadonlyArray<GrpcServer.ServedService<never>> => [
+  GrpcServer.serve(OrchestratorService)({
+    RegisterNode: ({ node }) =>
+      Effect.gen(function*() {
+        if (node === null) return yield* invalid("the request has no node")
+        yield* validId(node.id)
+        yield* atMost("hostname", node.hostname.length, maxHostname)
+        yield* atMost("agent address", node.agent_address.length, maxAgentAddress)
+        const capabilities = node.capabilities === null ? undefined : yield* validCapabilities(node.capabilities)
+        yield* registry.register({
+          id: node.id,
+          hostname: node.hostname,
+          agentAddress: node.agent_address,
+          ...(capabilities === undefined ? {} : { capabilities })
+        }).pipe(Effect.mapError(({ message }) => GrpcError.fail(GrpcError.Status.RESOURCE_EXHAUSTED, message)))
+        return {}
       }),
-      GrpcServer.serve(OrchionLLMService)({
-        ChatCompletion: () =>
-          Stream.fail(
-            unimplemented("the embedded orchestrator does not relay chats yet; ask a node at its agent address")
-          ),
-        Embeddings: () =>
-          Effect.fail(
-            unimplemented("the embedded orchestrator does not relay embeddings yet; ask a node at its agent address")
+    UpdateNode: ({ capabilities, node_id }) =>
+      Effect.gen(function*() {
+        yield* validId(node_id)
+        if (capabilities === null) return yield* invalid("the request has no capabilities")
+        yield* Effect.mapError(registry.update(node_id, yield* validCapabilities(capabilities)), unknownNode)
+        return {}
+      }),
+    Heartbeat: ({ node_id }) =>
+      validId(node_id).pipe(
+        Effect.zipRight(Effect.mapError(registry.heartbeat(node_id), unknownNode)),
+        Effect.as({})
+      ),
+    ListNodes: () => Effect.map(registry.list, (nodes) => ({ nodes: [...nodes] })),
+    SubmitJob: jobs.submit,
+    GetJobStatus: ({ job_id }) => jobs.status(job_id)
+  }),
+  GrpcServer.serve(OrchionLLMService)({
+    ChatCompletion: {
+      relay: (request, { write }) =>
+        Effect.suspend(() => {
+          const relay = ChatRelay.make(write)
+          const end = (how: "finish" | "flush") => Effect.async<void>((resume) => relay[how](() => resume(Effect.void)))
+          return dispatcher.chat(request, relay.open).pipe(
+            Effect.tapError(() => end("flush")),
+            Effect.zipRight(end("finish"))
           )
-      }),
-      GrpcServer.serve(LogStreamerService)({
-        StreamLogs: () => Stream.fail(unimplemented("the embedded orchestrator does not stream logs yet"))
-      })
-    ]
-  }
-)
+        })
+    },
+    Embeddings: ({ input, model }) => dispatcher.embeddings(model, input)
+  }),
+  GrpcServer.serve(LogStreamerService)({
+    StreamLogs: () => Stream.fail(unimplemented("the embedded orchestrator does not stream logs yet"))
+  })
+]

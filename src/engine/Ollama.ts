@@ -10,6 +10,8 @@ import * as EnginePlan from "./EnginePlan.js"
 import * as GpuSelection from "./GpuSelection.js"
 import type { MachineFacts } from "./Machine.js"
 
+export { hasModel, withTag } from "./OllamaNames.js"
+
 /** Inside the container; the image's default. */
 const containerPort = 11434
 
@@ -145,15 +147,6 @@ const decodeTags = Schema.decodeUnknownEither(
 /** The models on its disk, as `/api/tags` lists them; `undefined` for an answer that is none. */
 export const modelsOf = (body: string): ReadonlyArray<string> | undefined =>
   Either.getOrUndefined(Either.map(decodeTags(body), ({ models }) => (models ?? []).map(({ name }) => name)))
-
-/** As Ollama lists it: `name:latest` for `name`, and its own library's models without that library's name. */
-export const withTag = (model: string): string => {
-  const short = model.replace(/^registry\.ollama\.ai\//, "").replace(/^library\//, "")
-  return /:[^/]*$/.test(short.replace(/^[^/]*:\d+\//, "")) ? short : `${short}:latest`
-}
-
-export const hasModel = (models: ReadonlyArray<string>, model: string): boolean =>
-  models.some((name) => name.toLowerCase() === withTag(model).toLowerCase())
 
 /** One line of a pull's progress. */
 export const PullLine = Schema.parseJson(Schema.Struct({

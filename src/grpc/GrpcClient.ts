@@ -33,6 +33,13 @@ export interface StreamOptions {
   readonly deadline?: Duration.DurationInput
 }
 
+/** The incoming half of a call whose messages are handed to a function. */
+export interface Inlet {
+  /** No more messages until `resume`; those that have arrived are kept, and the server is slowed. */
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
 /** A connection to one server, made at the first call. Interrupting the fiber of a call cancels the call. */
 export interface GrpcClient {
   readonly address: string
@@ -49,6 +56,17 @@ export interface GrpcClient {
     request: GrpcService.Request<D, M>,
     options?: StreamOptions
   ) => Stream.Stream<GrpcService.Response<D, M>, GrpcError.GrpcError>
+  /**
+   * As {@link serverStream}, without a Stream's cost for each message: hands them to the function that `open` returns.
+   * Ends with the call, when all of them were handed over.
+   */
+  readonly receive: <D, H, M extends GrpcService.MethodsOf<H, "serverStream"> & string>(
+    service: GrpcService.GrpcService<D, H>,
+    method: M,
+    request: GrpcService.Request<D, M>,
+    open: (inlet: Inlet) => (message: GrpcService.Response<D, M>) => void,
+    options?: StreamOptions
+  ) => Effect.Effect<void, GrpcError.GrpcError>
   /** Sends `requests` while it yields what comes back; a failure of `requests` cancels the call. */
   readonly bidi: <D, H, M extends GrpcService.MethodsOf<H, "bidi"> & string, E, R>(
     service: GrpcService.GrpcService<D, H>,
@@ -146,6 +164,28 @@ export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, neve
           )
           return ReadableCall.make(call, endOf(call, path))
         })),
+      receive: (service, method, request, open, callOptions) =>
+        Effect.async((resume) => {
+          const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)
+          const call = client.makeServerStreamRequest(
+            path,
+            requestSerialize,
+            responseDeserialize,
+            request,
+            new grpc.Metadata(),
+            deadlineOf(callOptions?.deadline)
+          )
+          call.on("error", () => {})
+          let finish: (() => void) | undefined
+          endOf(call, path)((error) => {
+            finish = () => resume(error === undefined ? Effect.void : Effect.fail(error))
+            // The status overtakes messages that wait for a reader who paused.
+            if (call.readableLength === 0) finish()
+          })
+          call.on("end", () => finish?.())
+          call.on("data", open({ pause: () => void call.pause(), resume: () => void call.resume() }))
+          return Effect.sync(() => call.cancel())
+        }),
       bidi: (service, method, requests, callOptions) =>
         Stream.unwrapScoped(Effect.gen(function*() {
           const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)

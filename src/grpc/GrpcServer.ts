@@ -26,6 +26,20 @@ export interface CallContext {
   readonly peer: string
 }
 
+/** Where a handler writes its answer's messages itself, without a Stream's cost for each. */
+export interface Outlet<A> {
+  /**
+   * Sends a message. `taken` is called when the transport has taken it, which it does no faster than the other side
+   * reads; never, when the call is over before.
+   */
+  readonly write: (message: A, taken: () => void) => void
+}
+
+/** A handler that relays: its answer is over when its effect is. */
+export interface Relaying<I, O, R> {
+  readonly relay: (request: I, outlet: Outlet<O>, context: CallContext) => Effect.Effect<void, GrpcError.GrpcError, R>
+}
+
 /** The handler of each method of a service: fail with {@link GrpcError.fail} to answer with a status. */
 export type Handlers<H, R = never> =
   & {
@@ -35,10 +49,12 @@ export type Handlers<H, R = never> =
     ) => Effect.Effect<GrpcService.ServerResponse<H, M>, GrpcError.GrpcError, R>
   }
   & {
-    readonly [M in GrpcService.MethodsOf<H, "serverStream">]: (
-      request: GrpcService.ServerRequest<H, M>,
-      context: CallContext
-    ) => Stream.Stream<GrpcService.ServerResponse<H, M>, GrpcError.GrpcError, R>
+    readonly [M in GrpcService.MethodsOf<H, "serverStream">]:
+      | ((
+        request: GrpcService.ServerRequest<H, M>,
+        context: CallContext
+      ) => Stream.Stream<GrpcService.ServerResponse<H, M>, GrpcError.GrpcError, R>)
+      | Relaying<GrpcService.ServerRequest<H, M>, GrpcService.ServerResponse<H, M>, R>
   }
   & {
     readonly [M in GrpcService.MethodsOf<H, "bidi">]: (
@@ -50,10 +66,10 @@ export type Handlers<H, R = never> =
 /** A service with its handlers, ready to be served. */
 export interface ServedService<R> {
   readonly service: GrpcService.GrpcService<unknown, unknown>
-  readonly handlers: Readonly<Record<string, AnyHandler<R>>>
+  readonly handlers: Readonly<Record<string, AnyHandler<R> | Relaying<any, unknown, R>>>
 }
 
-// Which of the two a method has is settled by its definition, which `serve`'s types have checked.
+// Which of these a method has is settled by its definition, which `serve`'s types have checked.
 type AnyHandler<R> = (
   request: any,
   context: CallContext
@@ -63,7 +79,7 @@ type AnyHandler<R> = (
 export const serve =
   <D, H>(service: GrpcService.GrpcService<D, H>) => <R = never>(handlers: Handlers<H, R>): ServedService<R> => ({
     service: { name: service.name, definition: service.definition },
-    handlers: handlers as Readonly<Record<string, AnyHandler<R>>>
+    handlers: handlers as Readonly<Record<string, AnyHandler<R> | Relaying<any, unknown, R>>>
   })
 
 /** The server cannot listen at the address it was given. */
@@ -182,6 +198,21 @@ export const make = <R>(
           onFailure: (cause) => void call.emit("error", Cause.squash(cause))
         })
 
+    const relaying =
+      (path: string, { relay }: Relaying<any, unknown, R>): grpc.handleServerStreamingCall<unknown, unknown> =>
+      (call) => {
+        call.on("error", () => {})
+        const outlet: Outlet<unknown> = { write: (message, taken) => void call.write(message, taken) }
+        run(
+          path,
+          call,
+          Effect.suspend(() =>
+            relay(call.request, outlet, contextOf(call))
+          ),
+          answerStream(call)
+        )
+      }
+
     const serverStream =
       (path: string, handler: AnyHandler<R>): grpc.handleServerStreamingCall<unknown, unknown> => (call) => {
         call.on("error", () => {})
@@ -222,7 +253,9 @@ export const make = <R>(
       for (const [method, definition] of Object.entries(service.definition)) {
         const handler = handlers[method]
         if (handler === undefined) throw new Error(`${service.name} has no handler for ${method}`)
-        implementation[method] = definition.requestStream
+        implementation[method] = typeof handler !== "function"
+          ? relaying(definition.path, handler)
+          : definition.requestStream
           ? bidi(definition.path, handler)
           : definition.responseStream
           ? serverStream(definition.path, handler)

@@ -3,27 +3,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import { AgentConfig, type AgentSettings } from "../config/AgentConfig.js"
 import * as HostPort from "../config/HostPort.js"
 import type { InvalidSetting } from "../config/Setting.js"
-import * as GrpcError from "../grpc/GrpcError.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
 import { NodeAgentService } from "../proto/OrchionV1.js"
+import * as Health from "./Health.js"
+import { InferenceRouter } from "./InferenceRouter.js"
+import * as Requests from "./Requests.js"
 
-/** Why a request for a model cannot be answered here. */
-const refusal = (model: string): GrpcError.GrpcError =>
-  model === ""
-    ? GrpcError.fail(GrpcError.Status.INVALID_ARGUMENT, "the request names no model")
-    : GrpcError.fail(
-      GrpcError.Status.NOT_FOUND,
-      `model ${JSON.stringify(model.slice(0, 200))} is not served by this node: it runs no inference engine`
-    )
-
-const service = GrpcServer.serve(NodeAgentService)({
-  ChatCompletion: ({ model }) => Stream.fail(refusal(model)),
-  Embeddings: ({ model }) => Effect.fail(refusal(model))
-})
+/** The largest request: a prompt of some million tokens. */
+const maxRequestBytes = 16 * 1024 * 1024
 
 /**
  * Only this machine's own orchestrator needs to reach the service when the orchestrator is here and nothing else was
@@ -40,21 +30,37 @@ export class NodeAgentServer extends Context.Tag("@orchion/node-agent/NodeAgentS
   {
     /** The port that it listens on. */
     readonly port: number
+    /**
+     * Takes no more requests, and waits for those that run: for `--drain-timeout` at most, after which they are ended.
+     * May be run twice; is run when the layer closes.
+     */
+    readonly drain: Effect.Effect<void>
   }
 >() {
-  static readonly layer: Layer.Layer<NodeAgentServer, InvalidSetting, AgentConfig> = Layer.scoped(
+  static readonly layer: Layer.Layer<NodeAgentServer, InvalidSetting, AgentConfig | InferenceRouter> = Layer.scoped(
     NodeAgentServer,
     Effect.gen(function*() {
       const config = yield* AgentConfig
+      const router = yield* InferenceRouter
+      const requests = yield* Requests.make
+      const health = yield* Health.make([NodeAgentService.name])
+      const service = GrpcServer.serve(NodeAgentService)({
+        ChatCompletion: { relay: (request, outlet) => requests.run(router.chat(request, outlet)) },
+        Embeddings: (request) => requests.run(router.embeddings(request))
+      })
       const [first, ...others] = listenHosts(config).map((host) =>
-        GrpcServer.make({ host, port: config.agentPort }, [service])
+        GrpcServer.make({ host, port: config.agentPort, maxReceiveBytes: maxRequestBytes }, [service, health.service])
       )
-      return yield* others.reduce(
+      const { port } = yield* others.reduce(
         (attempt, next) => Effect.catchIf(attempt, ({ reason }) => reason !== "in-use", () => next),
         first ?? Effect.dieMessage("no address to listen on")
       ).pipe(
         Effect.mapError((error) => config.refuse("agentPort", error.message, "a free port, or 0 to have one picked"))
       )
+      const drain = Effect.zipRight(health.setServing(false), requests.drain(config.drainTimeout))
+      // Before the server closes, which ends what still runs.
+      yield* Effect.addFinalizer(() => drain)
+      return { port, drain }
     })
   )
 }

@@ -12,6 +12,22 @@ export type EngineState =
   | "failed"
   | "stopped"
 
+/** What came of the requests that the agent relayed to an engine, since the agent started. */
+export interface EngineFigures {
+  readonly requests: number
+  /** Requests that did not end well, those that were cancelled not among them. */
+  readonly errors: number
+  readonly inFlight: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+  /** Made now, over all requests. */
+  readonly tokensPerSecond: number
+  /** Median of the last requests. */
+  readonly firstTokenMs?: number
+  /** Median of the last requests. */
+  readonly durationMs?: number
+}
+
 /** An inference engine as it is reported upstream. */
 export interface EngineReport {
   readonly name: string
@@ -30,6 +46,8 @@ export interface EngineReport {
   readonly image?: string
   /** The last lines that it wrote before it failed; absent while all is well. */
   readonly recentLog?: ReadonlyArray<string>
+  /** Absent where no requests are relayed to it. */
+  readonly figures?: EngineFigures
 }
 
 /** What an agent reports of its node, beside who it is. */

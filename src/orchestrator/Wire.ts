@@ -14,7 +14,7 @@ import type { LogEntry__Output } from "../proto/generated/orchion/v1/LogEntry.js
 import type { LogLevel__Output } from "../proto/generated/orchion/v1/LogLevel.js"
 import type { Node, Node__Output } from "../proto/generated/orchion/v1/Node.js"
 import * as CapabilityStrings from "./CapabilityStrings.js"
-import type { EngineReport, EngineState, NodeRegistration, NodeReport, RegisteredNode } from "./Node.js"
+import type { EngineFigures, EngineReport, EngineState, NodeRegistration, NodeReport, RegisteredNode } from "./Node.js"
 import type { ChatChunk, ChatRequest, EmbeddingsResult, JobState, JobStatus, LogEntry } from "./Orchestrator.js"
 
 // Our structured messages name their fields as our model does, in the wire's case. A test sends every field of the
@@ -104,7 +104,9 @@ const fromEngine = (engine: EngineInfo__Output): EngineReport => ({
   ...(engine.image === undefined ? {} : { image: engine.image }),
   ...(engine.done_bytes === undefined ? {} : { doneBytes: Number(engine.done_bytes) }),
   ...(engine.total_bytes === undefined ? {} : { totalBytes: Number(engine.total_bytes) }),
-  ...(engine.recent_log.length === 0 ? {} : { recentLog: engine.recent_log })
+  ...(engine.recent_log.length === 0 ? {} : { recentLog: engine.recent_log }),
+  // Plain numbers under our model's own names.
+  ...(engine.figures === null ? {} : { figures: toModel(engine.figures) as EngineFigures })
 })
 
 /** These fields are not `optional` on the wire, so that what is unknown arrives as an empty text. */
@@ -171,7 +173,7 @@ export const toChatRequest = (request: ChatRequest): ChatCompletionRequest => ({
   model: request.model,
   messages: request.messages.map(({ content, role }) => ({ role, content })),
   stream: request.stream,
-  ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+  ...(request.temperature === undefined ? {} : { temperature: request.temperature, greedy: request.temperature === 0 }),
   ...(request.maxTokens === undefined ? {} : { max_tokens: request.maxTokens })
 })
 

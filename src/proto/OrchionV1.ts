@@ -1,6 +1,7 @@
-/** The services of `proto/orchion/v1`, with the types that `npm run proto` generates. */
+/** The services of `proto/orchion/v1`, and the standard one of health, with the types that `npm run proto` generates. */
 import * as GrpcService from "../grpc/GrpcService.js"
 import { serviceDefinition } from "./Definitions.js"
+import type { HealthDefinition, HealthHandlers } from "./generated/grpc/health/v1/Health.js"
 import type { LogStreamerDefinition, LogStreamerHandlers } from "./generated/orchion/v1/LogStreamer.js"
 import type { NodeAgentDefinition, NodeAgentHandlers } from "./generated/orchion/v1/NodeAgent.js"
 import type { OrchestratorDefinition, OrchestratorHandlers } from "./generated/orchion/v1/Orchestrator.js"
@@ -13,3 +14,4 @@ export const OrchestratorService = service<OrchestratorDefinition, OrchestratorH
 export const OrchionLLMService = service<OrchionLLMDefinition, OrchionLLMHandlers>("orchion.v1.OrchionLLM")
 export const NodeAgentService = service<NodeAgentDefinition, NodeAgentHandlers>("orchion.v1.NodeAgent")
 export const LogStreamerService = service<LogStreamerDefinition, LogStreamerHandlers>("orchion.v1.LogStreamer")
+export const HealthService = service<HealthDefinition, HealthHandlers>("grpc.health.v1.Health")

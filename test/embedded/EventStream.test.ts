@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { EventStreamOptions } from "../../src/embedded/EventStream.js"
+import { Dispatcher } from "../../src/embedded/Dispatcher.js"
 import * as HttpApi from "../../src/embedded/HttpApi.js"
 import * as HttpListener from "../../src/embedded/HttpListener.js"
 import type { CapabilitiesJson } from "../../src/embedded/NodeJson.js"
@@ -32,11 +33,13 @@ const start = (
 ) =>
   Effect.gen(function*() {
     const registry = yield* NodeRegistry.make(options.registry)
+    const dispatcher = yield* Dispatcher.make(registry)
     // The registry goes by the test's clock, what waits for sockets by the real one.
     const { port } = yield* Effect.withClock(liveClock)(Effect.orDie(HttpListener.make(
       { host: "127.0.0.1", port: 0 },
       HttpApi.make({
         registry,
+        dispatcher,
         names: { bindAddress: "127.0.0.1", hostname: "box" },
         hello: () => hello,
         events: { coalesce: "20 millis", ...options.events },

@@ -101,7 +101,23 @@ describe("what an agent knows of its machine", () => {
         restarts: 2,
         image: "vllm/vllm-openai:latest"
       },
-      { name: "ollama", state: "ready", models: [], detail: "", restarts: 0 }
+      {
+        name: "ollama",
+        state: "ready",
+        models: [],
+        detail: "",
+        restarts: 0,
+        figures: {
+          requests: 2 ** 53 - 1,
+          errors: 1,
+          inFlight: 3,
+          promptTokens: 12,
+          completionTokens: 40,
+          tokensPerSecond: 31.5,
+          firstTokenMs: 8.25,
+          durationMs: 900
+        }
+      }
     ]
     const labels: Readonly<Record<string, string>> = {
       zone: "rack-7",

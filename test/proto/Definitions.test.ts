@@ -4,7 +4,7 @@ import type { MethodDefinition, ServiceDefinition } from "@grpc/proto-loader"
 import { assert, describe, it } from "vitest"
 import { serviceDefinition } from "../../src/proto/Definitions.js"
 
-const loaded = protoLoader.loadSync("orchion/v1/orchestrator.proto", {
+const loaded = protoLoader.loadSync(["orchion/v1/orchestrator.proto", "grpc/health/v1/health.proto"], {
   keepCase: true,
   longs: String,
   enums: String,
@@ -13,7 +13,10 @@ const loaded = protoLoader.loadSync("orchion/v1/orchestrator.proto", {
   includeDirs: [path.resolve(import.meta.dirname, "../../proto")]
 })
 
-const names = ["Orchestrator", "OrchionLLM", "NodeAgent", "LogStreamer"].map((name) => `orchion.v1.${name}`)
+const names = [
+  ...["Orchestrator", "OrchionLLM", "NodeAgent", "LogStreamer"].map((name) => `orchion.v1.${name}`),
+  "grpc.health.v1.Health"
+]
 
 /** Messages that between them have every kind of field. */
 const samples: Readonly<Record<string, object>> = {
@@ -39,7 +42,8 @@ const samples: Readonly<Record<string, object>> = {
     stream: true,
     max_tokens: -1
   },
-  Embeddings: { model: "m", input: ["a", ""] }
+  Embeddings: { model: "m", input: ["a", ""] },
+  Check: { service: "orchion.v1.NodeAgent" }
 }
 
 describe("Definitions", () => {

@@ -12,6 +12,7 @@ import type { DiskInfo as _orchion_v1_DiskInfo, DiskInfo__Output as _orchion_v1_
 import type { Embedding as _orchion_v1_Embedding, Embedding__Output as _orchion_v1_Embedding__Output } from './orchion/v1/Embedding.js';
 import type { EmbeddingRequest as _orchion_v1_EmbeddingRequest, EmbeddingRequest__Output as _orchion_v1_EmbeddingRequest__Output } from './orchion/v1/EmbeddingRequest.js';
 import type { EmbeddingResponse as _orchion_v1_EmbeddingResponse, EmbeddingResponse__Output as _orchion_v1_EmbeddingResponse__Output } from './orchion/v1/EmbeddingResponse.js';
+import type { EngineFigures as _orchion_v1_EngineFigures, EngineFigures__Output as _orchion_v1_EngineFigures__Output } from './orchion/v1/EngineFigures.js';
 import type { EngineInfo as _orchion_v1_EngineInfo, EngineInfo__Output as _orchion_v1_EngineInfo__Output } from './orchion/v1/EngineInfo.js';
 import type { Finding as _orchion_v1_Finding, Finding__Output as _orchion_v1_Finding__Output } from './orchion/v1/Finding.js';
 import type { GetJobStatusRequest as _orchion_v1_GetJobStatusRequest, GetJobStatusRequest__Output as _orchion_v1_GetJobStatusRequest__Output } from './orchion/v1/GetJobStatusRequest.js';
@@ -38,6 +39,7 @@ import type { StreamLogsRequest as _orchion_v1_StreamLogsRequest, StreamLogsRequ
 import type { StreamLogsResponse as _orchion_v1_StreamLogsResponse, StreamLogsResponse__Output as _orchion_v1_StreamLogsResponse__Output } from './orchion/v1/StreamLogsResponse.js';
 import type { SubmitJobRequest as _orchion_v1_SubmitJobRequest, SubmitJobRequest__Output as _orchion_v1_SubmitJobRequest__Output } from './orchion/v1/SubmitJobRequest.js';
 import type { SubmitJobResponse as _orchion_v1_SubmitJobResponse, SubmitJobResponse__Output as _orchion_v1_SubmitJobResponse__Output } from './orchion/v1/SubmitJobResponse.js';
+import type { TokenUsage as _orchion_v1_TokenUsage, TokenUsage__Output as _orchion_v1_TokenUsage__Output } from './orchion/v1/TokenUsage.js';
 import type { UpdateNodeRequest as _orchion_v1_UpdateNodeRequest, UpdateNodeRequest__Output as _orchion_v1_UpdateNodeRequest__Output } from './orchion/v1/UpdateNodeRequest.js';
 import type { UpdateNodeResponse as _orchion_v1_UpdateNodeResponse, UpdateNodeResponse__Output as _orchion_v1_UpdateNodeResponse__Output } from './orchion/v1/UpdateNodeResponse.js';
 
@@ -59,6 +61,7 @@ export interface ProtoGrpcType {
       Embedding: MessageTypeDefinition<_orchion_v1_Embedding, _orchion_v1_Embedding__Output>
       EmbeddingRequest: MessageTypeDefinition<_orchion_v1_EmbeddingRequest, _orchion_v1_EmbeddingRequest__Output>
       EmbeddingResponse: MessageTypeDefinition<_orchion_v1_EmbeddingResponse, _orchion_v1_EmbeddingResponse__Output>
+      EngineFigures: MessageTypeDefinition<_orchion_v1_EngineFigures, _orchion_v1_EngineFigures__Output>
       EngineInfo: MessageTypeDefinition<_orchion_v1_EngineInfo, _orchion_v1_EngineInfo__Output>
       Finding: MessageTypeDefinition<_orchion_v1_Finding, _orchion_v1_Finding__Output>
       GetJobStatusRequest: MessageTypeDefinition<_orchion_v1_GetJobStatusRequest, _orchion_v1_GetJobStatusRequest__Output>
@@ -100,6 +103,7 @@ export interface ProtoGrpcType {
       StreamLogsResponse: MessageTypeDefinition<_orchion_v1_StreamLogsResponse, _orchion_v1_StreamLogsResponse__Output>
       SubmitJobRequest: MessageTypeDefinition<_orchion_v1_SubmitJobRequest, _orchion_v1_SubmitJobRequest__Output>
       SubmitJobResponse: MessageTypeDefinition<_orchion_v1_SubmitJobResponse, _orchion_v1_SubmitJobResponse__Output>
+      TokenUsage: MessageTypeDefinition<_orchion_v1_TokenUsage, _orchion_v1_TokenUsage__Output>
       UpdateNodeRequest: MessageTypeDefinition<_orchion_v1_UpdateNodeRequest, _orchion_v1_UpdateNodeRequest__Output>
       UpdateNodeResponse: MessageTypeDefinition<_orchion_v1_UpdateNodeResponse, _orchion_v1_UpdateNodeResponse__Output>
     }

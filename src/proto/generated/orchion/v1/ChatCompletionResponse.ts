@@ -1,6 +1,7 @@
 // Original file: proto/orchion/v1/orchestrator.proto
 
 import type { ChatChoice as _orchion_v1_ChatChoice, ChatChoice__Output as _orchion_v1_ChatChoice__Output } from '../../orchion/v1/ChatChoice.js';
+import type { TokenUsage as _orchion_v1_TokenUsage, TokenUsage__Output as _orchion_v1_TokenUsage__Output } from '../../orchion/v1/TokenUsage.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface ChatCompletionResponse {
@@ -15,6 +16,14 @@ export interface ChatCompletionResponse {
    * "chat.completion" or "chat.completion.chunk"
    */
   'object'?: (string);
+  /**
+   * with the last message, where the engine tells
+   */
+  'usage'?: (_orchion_v1_TokenUsage | null);
+  /**
+   * of the engine's stream that this message joins: as many tokens, nearly always
+   */
+  'pieces'?: (number);
 }
 
 export interface ChatCompletionResponse__Output {
@@ -29,4 +38,12 @@ export interface ChatCompletionResponse__Output {
    * "chat.completion" or "chat.completion.chunk"
    */
   'object': (string);
+  /**
+   * with the last message, where the engine tells
+   */
+  'usage': (_orchion_v1_TokenUsage__Output | null);
+  /**
+   * of the engine's stream that this message joins: as many tokens, nearly always
+   */
+  'pieces': (number);
 }

@@ -1,5 +1,6 @@
 // Original file: proto/orchion/v1/orchestrator.proto
 
+import type { EngineFigures as _orchion_v1_EngineFigures, EngineFigures__Output as _orchion_v1_EngineFigures__Output } from '../../orchion/v1/EngineFigures.js';
 import type { Long } from '@grpc/proto-loader';
 
 /**
@@ -36,6 +37,10 @@ export interface EngineInfo {
    */
   'done_bytes'?: (number | string | Long);
   'total_bytes'?: (number | string | Long);
+  /**
+   * of the requests that the agent relayed to it
+   */
+  'figures'?: (_orchion_v1_EngineFigures | null);
   /**
    * the last lines before it failed; empty while all is well
    */
@@ -80,6 +85,10 @@ export interface EngineInfo__Output {
    */
   'done_bytes'?: (string);
   'total_bytes'?: (string);
+  /**
+   * of the requests that the agent relayed to it
+   */
+  'figures': (_orchion_v1_EngineFigures__Output | null);
   /**
    * the last lines before it failed; empty while all is well
    */

@@ -1,0 +1,154 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import OpenAI from "openai"
+import * as Cluster from "../support/Cluster.js"
+import * as StandIns from "../support/engines/StandIns.js"
+import * as Inference from "../support/Inference.js"
+
+const clientOf = ({ url }: Cluster.Cluster) =>
+  new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, timeout: 20_000 })
+
+const messages = (content: string) => [{ role: "user" as const, content }]
+
+/** One node with vLLM, and a client of OpenAI's in front. */
+const start = (switches: Partial<StandIns.Switches> = {}) =>
+  Effect.gen(function*() {
+    const vllm = yield* StandIns.scoped("vllm", { switches })
+    const cluster = yield* Cluster.make([[Inference.engine("vllm", vllm.url)]])
+    return { vllm, cluster, client: clientOf(cluster) }
+  })
+
+/** What went wrong, as the client tells it. */
+const failure = (promise: PromiseLike<unknown>) =>
+  Effect.promise(async () => {
+    try {
+      await promise
+    } catch (error) {
+      if (error instanceof OpenAI.APIError) return error
+      throw error
+    }
+    throw new Error("it went well")
+  })
+
+describe("OpenAI's client in front of the embedded orchestrator", () => {
+  it.scopedLive("gets a whole answer, with its tokens counted", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const completion = yield* Effect.promise(() =>
+        client.chat.completions.create({ model: "test/model", messages: messages("Hello there") })
+      )
+      assert.strictEqual(completion.object, "chat.completion")
+      assert.strictEqual(completion.choices[0]?.message.content, StandIns.answerText("Hello there"))
+      assert.strictEqual(completion.choices[0]?.finish_reason, "stop")
+      assert.strictEqual(completion.usage?.completion_tokens, 16)
+    }))
+
+  it.scopedLive("gets a stream, and its tokens at the end when it asks for them", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start({ tokenMs: 1 })
+      const chunks = yield* Effect.promise(async () => {
+        const stream = await client.chat.completions.create({
+          model: "test/model",
+          messages: messages("Hi"),
+          stream: true,
+          stream_options: { include_usage: true }
+        })
+        const all: Array<OpenAI.ChatCompletionChunk> = []
+        for await (const chunk of stream) all.push(chunk)
+        return all
+      })
+      assert.strictEqual(
+        chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join(""),
+        StandIns.answerText("Hi")
+      )
+      assert.strictEqual(chunks[0]?.choices[0]?.delta.role, "assistant")
+      assert.strictEqual(chunks.at(-2)?.choices[0]?.finish_reason, "stop")
+      assert.deepStrictEqual(chunks.at(-1)?.choices, [])
+      assert.strictEqual(chunks.at(-1)?.usage?.completion_tokens, 16)
+    }))
+
+  it.scopedLive("gets embeddings, as numbers and as it asks for them itself", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      for (const encoding_format of [undefined, "float" as const]) {
+        const { data, usage } = yield* Effect.promise(() =>
+          client.embeddings.create({
+            model: "test/model",
+            input: ["one", "two"],
+            ...(encoding_format === undefined ? {} : { encoding_format })
+          })
+        )
+        assert.deepStrictEqual(data.map(({ embedding }) => [...embedding].map(Math.fround)), [
+          [...StandIns.vector("one")],
+          [...StandIns.vector("two")]
+        ])
+        assert.isAbove(usage.prompt_tokens, 0)
+      }
+    }))
+
+  it.scopedLive("lists the models that are served, and tells one of them", () =>
+    Effect.gen(function*() {
+      const { client } = yield* start()
+      const models = yield* Effect.promise(() => client.models.list())
+      assert.deepStrictEqual(models.data.map(({ id, owned_by }) => [id, owned_by]), [["test/model", "orchion"]])
+      assert.strictEqual((yield* Effect.promise(() => client.models.retrieve("test/model"))).id, "test/model")
+      assert.strictEqual((yield* failure(client.models.retrieve("other"))).status, 404)
+    }))
+
+  it.scopedLive("gets the errors that it knows", () =>
+    Effect.gen(function*() {
+      const { client, vllm } = yield* start()
+      const unknown = yield* failure(client.chat.completions.create({ model: "nope", messages: messages("Hi") }))
+      assert.instanceOf(unknown, OpenAI.NotFoundError)
+      assert.strictEqual(unknown.code, "model_not_found")
+      assert.include(unknown.message, "served are test/model")
+
+      const none = yield* failure(client.chat.completions.create({ model: "test/model", messages: [] }))
+      assert.instanceOf(none, OpenAI.BadRequestError)
+      assert.strictEqual(none.param, "messages")
+
+      const tools = yield* failure(client.chat.completions.create({
+        model: "test/model",
+        messages: messages("Hi"),
+        tools: [{ type: "function", function: { name: "f" } }]
+      }))
+      assert.strictEqual(tools.param, "tools")
+
+      yield* Effect.promise(() => vllm.control.set({ chatFault: "status", chatFaultStatus: 503 }))
+      const busy = yield* failure(client.chat.completions.create({ model: "test/model", messages: messages("Hi") }))
+      assert.instanceOf(busy, OpenAI.RateLimitError)
+    }))
+
+  it.scopedLive("is told when an answer breaks off, and does not take it for a whole one", () =>
+    Effect.gen(function*() {
+      for (const chatFault of ["error", "destroy", "no-done", "no-finish"] as const) {
+        const { client } = yield* start({ chatFault, chatFaultAfter: 5, tokenMs: 1 })
+        let text = ""
+        yield* failure((async () => {
+          const stream = await client.chat.completions.create({
+            model: "test/model",
+            messages: messages("Hi"),
+            stream: true
+          })
+          for await (const { choices } of stream) text += choices[0]?.delta.content ?? ""
+        })())
+        assert.strictEqual(text, StandIns.answerText("Hi", 5), chatFault)
+      }
+    }))
+
+  it.scopedLive("stops the engine when it goes away", () =>
+    Effect.gen(function*() {
+      const { client, vllm } = yield* start({ tokenMs: 5, tokens: 100_000 })
+      const at = yield* Effect.promise(async () => {
+        const stream = await client.chat.completions.create({
+          model: "test/model",
+          messages: messages("Hi"),
+          stream: true
+        })
+        for await (const chunk of stream) if (chunk.choices[0]?.delta.content !== "") break
+        return Date.now()
+      })
+      const { counters } = yield* Effect.promise(() => vllm.control.until(({ counters }) => counters.cancelled === 1))
+      assert.isBelow((counters.cancellations[0]?.at ?? 0) - at, 100)
+    }))
+})
