@@ -11,6 +11,7 @@ import * as AgentConfig from "../../src/config/AgentConfig.js"
 import * as GrpcOrchestrator from "../../src/orchestrator/GrpcOrchestrator.js"
 import type { Capabilities__Output } from "../../src/proto/generated/orchion/v1/Capabilities.js"
 import * as LogLines from "../support/LogLines.js"
+import * as NoDocker from "../support/NoDocker.js"
 import * as Peers from "../support/Peers.js"
 import * as Temporary from "../support/Temporary.js"
 
@@ -53,6 +54,7 @@ describe.skipIf(process.platform === "win32")("an agent whose nvidia-smi hangs",
       const logs = LogLines.make()
       const context = yield* Layer.build(Agent.layer.pipe(
         Layer.provide([
+          NoDocker.layer,
           GrpcOrchestrator.layer({ address: { host: "127.0.0.1", port }, deadline: "5 seconds" }),
           LocalCapabilities.layer({ path: `${tools}:/usr/bin:/bin`, probeDeadline: "3 seconds" }),
           AgentConfig.layer({

@@ -21,6 +21,7 @@ export interface Attributes {
   /** What a click on it copies. */
   readonly "data-copy"?: string | undefined
   readonly "data-state"?: string | undefined
+  readonly tabindex?: "0" | undefined
   readonly role?: "img" | undefined
   readonly viewBox?: string | undefined
   readonly preserveAspectRatio?: "none" | undefined

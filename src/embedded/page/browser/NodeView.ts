@@ -348,7 +348,10 @@ const engineLine = (engine: Engine): Element =>
     ),
     engine.progress === undefined
       ? undefined
-      : h("span", { class: "bar", part: engine.progress, "aria-hidden": "true" }, h("span", {}))
+      : h("span", { class: "bar", part: engine.progress, "aria-hidden": "true" }, h("span", {})),
+    engine.recent_log.length === 0
+      ? undefined
+      : h("pre", { class: "log", tabindex: "0", "aria-label": "Its last lines" }, data(engine.recent_log.join("\n")))
   )
 
 const findingLine = (finding: Finding): Element =>
