@@ -7,6 +7,7 @@ import { defaultConfig } from "@effect/cli/CliConfig"
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import type { Setting, Table } from "../config/Setting.js"
+import { boolean } from "../config/SettingFormat.js"
 
 /** The command line cannot be understood. */
 export class UsageError extends Data.TaggedError("UsageError")<{
@@ -43,6 +44,9 @@ export interface Read {
 /** Options of `@effect/cli` itself. */
 const builtIn = new Set(["--version", "--wizard"])
 
+/** Those that it prints completion scripts for. */
+const shells = new Set(["bash", "zsh", "fish", "sh"])
+
 const closest = (name: string, names: Iterable<string>): string | undefined =>
   [...names]
     .map((known) => [known, levensteinDistance(name, known, defaultConfig)] as const)
@@ -71,15 +75,24 @@ export const read = (
       wantsHelp = true
     } else if (builtIn.has(argument)) {
       rest.push(argument)
-    } else if (argument === "--completions") {
-      rest.push(argument, argv[++index] ?? "")
+    } else if (/^--?completions(?:=|$)/.test(argument)) {
+      const shell = /=(.*)$/.exec(argument)?.[1] ?? argv[++index] ?? ""
+      if (!shells.has(shell)) {
+        return fail(`--completions cannot be ${JSON.stringify(shell)}; give one of ${[...shells].join(", ")}`)
+      }
+      rest.push("--completions", shell)
     } else if (argument.startsWith("-")) {
       const match = /^--?([^=]+)(?:=([\s\S]*))?$/.exec(argument)
       const name = match?.[1] ?? ""
       const setting = anySetting.get(name)
       used.push(name)
       if (setting === undefined) {
-        rest.push(`--${name}`)
+        // As Go's flags: a switch that is set to false is not given.
+        const isOn = match?.[2] === undefined ? Either.right(true) : boolean.parse(match[2])
+        if (Either.isLeft(isOn)) {
+          return fail(`--${name} cannot be ${JSON.stringify(match?.[2])}; give ${isOn.left}, or nothing`)
+        }
+        if (isOn.right) rest.push(`--${name}`)
         continue
       }
       let value = match?.[2]

@@ -1,4 +1,5 @@
 /** `node-agent capabilities`: what this machine's hardware is. */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -21,6 +22,23 @@ export interface CapabilitiesOptions {
   /** Look again every `capabilityInterval`, in place on a terminal, until it is told to stop. */
   readonly watch: boolean
 }
+
+/** What was found could not be told. */
+class OutputError extends Data.TaggedError("OutputError")<{ readonly cause: Error }> {
+  override get message(): string {
+    return `cannot write to standard output: ${this.cause.message}`
+  }
+}
+
+/** Prints a text, and answers whether somebody may still read more. */
+const print = (text: string): Effect.Effect<boolean, OutputError> =>
+  Effect.async((resume) => {
+    process.stdout.write(text, (cause: NodeJS.ErrnoException | null | undefined) => {
+      if (cause === null || cause === undefined) resume(Effect.succeed(true))
+      // Whoever reads has seen enough: `| head` is no failure.
+      else resume(cause.code === "EPIPE" ? Effect.succeed(false) : Effect.fail(new OutputError({ cause })))
+    })
+  })
 
 /**
  * A text in place of the one before, without a flicker: from the first line on, each line to its end, and nothing left
@@ -48,16 +66,22 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
         : Effect.sync(() =>
           CapabilitiesTable.render(known, {
             color: isTerminal && (process.env["NO_COLOR"] ?? "") === "",
-            width: process.stdout.columns ?? 100
+            // A terminal that does not know its size says 0.
+            width: process.stdout.columns || 100
           })
         )
     const look = Effect.gen(function*() {
       const { readAll } = yield* Capabilities
       const text = yield* show(yield* readAll)
-      yield* Effect.sync(() => process.stdout.write(isDrawn ? inPlace(text, process.stdout.rows ?? 24) : `${text}\n`))
+      return yield* print(isDrawn ? inPlace(text, process.stdout.rows || 24) : `${text}\n`)
     })
-    if (isDrawn) yield* Effect.sync(() => process.stdout.write("\u001b[2J"))
-    yield* (watch ? Effect.repeat(look, Schedule.spaced(values.capabilityInterval)) : look).pipe(
-      Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
-    )
+    if (isDrawn) yield* print("\u001b[2J")
+    yield* (watch
+      ? Effect.repeat(
+        look,
+        Schedule.whileInput(Schedule.spaced(values.capabilityInterval), (isRead: boolean) => isRead)
+      )
+      : look).pipe(
+        Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
+      )
   })

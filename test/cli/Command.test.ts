@@ -1,10 +1,11 @@
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { afterEach, assert, describe, it } from "vitest"
 import { version } from "../../src/Version.js"
 import * as JsonSchema from "../support/JsonSchema.js"
-import { killAll, removeFolders, run, start, temporaryFolder } from "./CommandProcess.js"
+import { bundle, killAll, removeFolders, run, start, temporaryFolder } from "./CommandProcess.js"
 
 const root = path.resolve(import.meta.dirname, "../..")
 
@@ -48,6 +49,9 @@ describe("bad values", () => {
     [["--bogus"], 2, /there is no option --bogus/],
     [["--heartbeat-intervall", "5s"], 2, /did you mean --heartbeat-interval\?/],
     [["--node-id"], 2, /--node-id needs a value/],
+    [["capabilities", "--json=perhaps"], 2, /--json cannot be "perhaps"; give true or false, or nothing/],
+    [["--completions", "tcsh"], 2, /--completions cannot be "tcsh"; give one of bash, zsh, fish/],
+    [["--completions"], 2, /--completions cannot be ""; give one of bash/],
     [["serve"], 2, /there is no command "serve"; the commands are dev, orchestrator, capabilities/],
     [["dev", "--orchestrator", "x:1"], 2, /there is no option --orchestrator for dev/],
     [["orchestrator", "--port", "70000"], 78, /--port cannot be "70000"/]
@@ -261,6 +265,28 @@ describe("capabilities", () => {
     const ended = await watching.ended
     assert.strictEqual(ended.code, 0, ended.stderr)
     for (const line of ended.stdout.trimEnd().split("\n")) assert.hasAnyKeys(JSON.parse(line), ["memory"])
+  })
+
+  it("ends when nobody reads any more", async () => {
+    const watching = start(["capabilities", "--json", "--watch", "--capability-interval", "500ms"])
+    await watching.until(/\n/)
+    watching.closeOutput()
+    const ended = await watching.ended
+    assert.strictEqual(ended.code, 0, ended.stderr)
+    assert.strictEqual(ended.stderr, "")
+  })
+
+  it.skipIf(!fs.existsSync("/dev/full"))("says in one line that it could not report, and ends with 1", () => {
+    const shell = spawnSync("sh", ["-c", `"$0" "$1" capabilities > /dev/full`, process.execPath, bundle], {
+      encoding: "utf8"
+    })
+    assert.match(shell.stderr, /^node-agent: cannot write to standard output: .*ENOSPC.*\n$/)
+    assert.strictEqual(shell.status, 1)
+  })
+
+  it("takes a switch as Go's flags do", async () => {
+    const ended = await run(["capabilities", "-json=false"])
+    assert.match(ended.stdout, /^Host/)
   })
 
   it("prints a table without color to a pipe", async () => {

@@ -20,6 +20,8 @@ export interface CommandProcess {
   /** Waits until the output matches; fails with the output when the process ends first. */
   readonly until: (pattern: RegExp) => Promise<RegExpExecArray>
   readonly kill: (signal: NodeJS.Signals) => void
+  /** Nobody reads its standard output any more. */
+  readonly closeOutput: () => void
   readonly ended: Promise<Ended>
 }
 
@@ -81,6 +83,7 @@ export const startScript = (
     output,
     ended,
     kill: (signal) => void child.kill(signal),
+    closeOutput: () => void child.stdout.destroy(),
     until: (pattern) =>
       new Promise((resolve, reject) => {
         const look = () => {
