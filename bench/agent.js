@@ -1,5 +1,5 @@
-// What the agent costs: start until registered, memory and processor time when idle, each beside a bare Node of the
-// same minute. One JSON object per figure.
+// What the agent costs: start until registered, memory and processor time when idle, without a GPU and with one of
+// NVIDIA's, each beside a bare Node of the same minute. Takes about 4 minutes. One JSON object per figure.
 //
 //   node bench/agent.js [--runs 15] [--idle 60] [--command dist/bin/node-agent.js] [start] [idle]
 import { spawn } from "node:child_process"
@@ -30,8 +30,8 @@ if (!fs.existsSync(command)) {
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "node-agent-bench-"))
 const children = new Set()
 
-const start = (...args) => {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
+const start = (env, ...args) => {
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] })
   children.add(child)
   child.once("exit", () => children.delete(child))
   return child
@@ -55,10 +55,25 @@ const stop = async (child) => {
   await ended
 }
 
-const startAgent = (address) => {
+/** An nvidia-smi that tells of one GPU and costs next to nothing itself. */
+const withGpu = path.join(folder, "tools")
+fs.mkdirSync(withGpu)
+fs.writeFileSync(
+  path.join(withGpu, "nvidia-smi"),
+  `#!/bin/sh
+case $1 in
+--query-gpu*) echo '0, GPU-5a1b0c2d-0000-4000-8000-000000000000, 00000000:1B:00.0, NVIDIA H200, 570.86.15, 9.0, 143771, 2000, 141771, 3, 33, 75.20, 700.00, Disabled' ;;
+esac
+`,
+  { mode: 0o755 }
+)
+
+/** Tools of this machine's own are not found: what they cost is not the agent's. */
+const startAgent = (address, name, toolPath = "/nonexistent") => {
   const child = start(
+    { PATH: toolPath },
     command,
-    ...["--orchestrator", address, "--agent-port", "0", "--state-dir", path.join(folder, "state")],
+    ...["--orchestrator", address, "--agent-port", "0", "--state-dir", path.join(folder, name)],
     ...["--heartbeat-interval", "5s", "--log-format", "json"]
   )
   return { child, registered: printed(child, /Registered with the orchestrator/) }
@@ -100,11 +115,11 @@ const measureStart = async (address) => {
   const [bare, agent, cpu, stopping] = [[], [], [], []]
   for (let run = -1; run < runs; run++) {
     let from = performance.now()
-    await once(start("-e", "0"), "exit")
+    await once(start({}, "-e", "0"), "exit")
     const bareTook = performance.now() - from
 
     from = performance.now()
-    const { child, registered } = startAgent(address)
+    const { child, registered } = startAgent(address, "state")
     await registered
     const agentTook = performance.now() - from
     const cpuTook = fs.existsSync("/proc/self/stat") ? cpuMillis(child.pid) : 0
@@ -133,37 +148,47 @@ const measureStart = async (address) => {
 
 const measureIdle = async (address) => {
   const idle = Number(values.idle) * 1000
-  const bare = start("-e", bareIdle)
-  const { child, registered } = startAgent(address)
-  await Promise.all([registered, printed(bare, /up/)])
+  const bare = start({}, "-e", bareIdle)
+  const agents = [
+    { place: "without a GPU", ...startAgent(address, "without") },
+    { place: "with one GPU of NVIDIA's", ...startAgent(address, "with", withGpu) }
+  ]
+  await Promise.all([...agents.map(({ registered }) => registered), printed(bare, /up/)])
   await sleep(idle)
-  const [agentKib, bareKib] = [residentKib(child.pid), residentKib(bare.pid)]
-  print({
-    figure: "resident memory when idle",
-    unit: "MiB",
-    afterSeconds: idle / 1000,
-    agent: round(agentKib / 1024),
-    bareNode: round(bareKib / 1024),
-    ratio: round(agentKib / bareKib, 2),
-    aim: 1.6
-  })
-  const [agentBefore, bareBefore, from] = [cpuMillis(child.pid), cpuMillis(bare.pid), performance.now()]
+  const bareKib = residentKib(bare.pid)
+  for (const { child, place } of agents) {
+    const agentKib = residentKib(child.pid)
+    print({
+      figure: `resident memory when idle, ${place}`,
+      unit: "MiB",
+      afterSeconds: idle / 1000,
+      agent: round(agentKib / 1024),
+      bareNode: round(bareKib / 1024),
+      ratio: round(agentKib / bareKib, 2),
+      aim: 1.6
+    })
+  }
+  const pids = [bare, ...agents.map(({ child }) => child)].map(({ pid }) => pid)
+  const [before, from] = [pids.map(cpuMillis), performance.now()]
   await sleep(idle)
   const minutes = (performance.now() - from) / 60_000
-  print({
-    figure: "processor time per idle minute",
-    unit: "s",
-    heartbeatInterval: "5s",
-    seconds: round(minutes * 60),
-    agent: round((cpuMillis(child.pid) - agentBefore) / 1000 / minutes, 3),
-    bareNode: round((cpuMillis(bare.pid) - bareBefore) / 1000 / minutes, 3),
-    aim: 0.09
-  })
-  await Promise.all([stop(child), stop(bare)])
+  const [bareTook, ...took] = pids.map((pid, index) => (cpuMillis(pid) - before[index]) / 1000 / minutes)
+  agents.forEach(({ place }, index) =>
+    print({
+      figure: `processor time per idle minute, ${place}`,
+      unit: "s",
+      heartbeatInterval: "5s",
+      seconds: round(minutes * 60),
+      agent: round(took[index], 3),
+      bareNode: round(bareTook, 3),
+      aim: 0.09
+    })
+  )
+  await Promise.all([bare, ...agents.map(({ child }) => child)].map(stop))
 }
 
 try {
-  const orchestrator = start(command, "orchestrator", "--port", "0", "--http-port", "0", "--log-level", "error")
+  const orchestrator = start({}, command, "orchestrator", "--port", "0", "--http-port", "0", "--log-level", "error")
   const [, address] = await printed(orchestrator, /^\s*orchestrator\s+(\S+:\d+)/)
   if (wanted("start")) await measureStart(address)
   if (wanted("idle")) {
