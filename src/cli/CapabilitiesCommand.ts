@@ -76,12 +76,8 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
       return yield* print(isDrawn ? inPlace(text, process.stdout.rows || 24) : `${text}\n`)
     })
     if (isDrawn) yield* print("\u001b[2J")
-    yield* (watch
-      ? Effect.repeat(
-        look,
-        Schedule.whileInput(Schedule.spaced(values.capabilityInterval), (isRead: boolean) => isRead)
-      )
-      : look).pipe(
-        Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
-      )
+    const again = Schedule.spaced(values.capabilityInterval)
+    yield* Effect.repeat(look, { schedule: again, while: (isRead) => watch && isRead }).pipe(
+      Effect.provide(live.pipe(Layer.provideMerge(logging(values))))
+    )
   })
