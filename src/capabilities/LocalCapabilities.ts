@@ -176,7 +176,12 @@ export const make = (
       initial: Nvidia.noFacts,
       files: nvidiaFiles,
       detect: Nvidia.detect({ tools, bus, files: nvidiaFiles, deadline, root, platform, env, inContainer }),
-      stale: (facts) => ({ ...facts, gpus: facts.gpus.map((gpu) => silenced(gpu, "does not answer")), processes: [] }),
+      stale: (facts) => ({
+        ...facts,
+        gpus: facts.gpus.map((gpu) => silenced(gpu, "does not answer")),
+        processes: [],
+        processesListed: undefined
+      }),
       allowed: withTools
     })
     const amdFiles = deviceFiles(root)

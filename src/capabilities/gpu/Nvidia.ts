@@ -1,6 +1,6 @@
 /**
- * NVIDIA's GPUs, by `nvidia-smi`: one process for all GPUs and one for who uses them, at each refresh. Where GPUs are
- * cut up (MIG), a third one once a minute lists the pieces.
+ * NVIDIA's GPUs, by `nvidia-smi`: one process for all GPUs at each refresh, and one for who uses them where what they use
+ * has changed, or half a minute has passed. Where GPUs are cut up (MIG), a third one once a minute lists the pieces.
  */
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -160,6 +160,9 @@ export interface NvidiaProcess {
 
 /** As many as are reported in all. */
 const maxProcesses = 1024
+
+/** How long it is believed that the same programs use the same memory, in milliseconds. */
+const processesGoodFor = 30_000
 
 /** Reads `--query-compute-apps=gpu_uuid,pid,process_name,used_memory --format=csv,noheader,nounits`. */
 export const parseProcesses = (text: string, complete = true): ReadonlyArray<NvidiaProcess> => {
@@ -371,6 +374,8 @@ export interface NvidiaFacts {
   readonly fields: ReadonlyArray<NvidiaField>
   readonly mig: ReadonlyArray<NvidiaMig>
   readonly migListedAt: number | undefined
+  /** When the programs were last asked for, and what the GPUs used then; absent when that must be asked again. */
+  readonly processesListed: { readonly at: number; readonly used: string } | undefined
 }
 
 export const noFacts: NvidiaFacts = {
@@ -378,7 +383,8 @@ export const noFacts: NvidiaFacts = {
   processes: [],
   fields: allFields,
   mig: [],
-  migListedAt: undefined
+  migListedAt: undefined,
+  processesListed: undefined
 }
 
 export interface NvidiaOptions {
@@ -505,7 +511,8 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
         ...previous,
         fields,
         gpus: previous.gpus.map((gpu) => silenced(gpu, findings[0]?.message ?? "nvidia-smi failed")),
-        processes: []
+        processes: [],
+        processesListed: undefined
       },
       findings,
       goodFor
@@ -626,30 +633,40 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
         }))
       }
     }
-    const apps = yield* Effect.flatMap(left, (time) =>
-      Effect.either(tools.run(
-        tool,
-        ["--query-compute-apps=gpu_uuid,pid,process_name,used_memory", "--format=csv,noheader,nounits"],
-        time
-      )))
-    let processes: ReadonlyArray<NvidiaProcess> = []
-    if (Either.isRight(apps)) processes = parseProcesses(apps.right.stdout)
-    else if (apps.left._tag === "ToolFailed") {
-      processes = parseProcesses(apps.left.stdout, apps.left.exitCode !== undefined)
-      // What is wrong with the GPUs has been told already.
-      if (findings.length === 0) {
-        findings.push(
-          finding({ ...toolFinding(subject, apps.left), code: "nvidia.processes-unknown", severity: "info" })
-        )
-      }
-    } else if (apps.left._tag !== "ToolNotFound") findings.push(toolFinding(subject, apps.left))
+    let { processes, processesListed } = previous
+    const used = gpus.map((gpu) => `${gpu.uuid} ${gpu.memoryUsedBytes}`).join()
+    const isKnown = processesListed !== undefined && processesListed.used === used
+      && now >= processesListed.at && now - processesListed.at < processesGoodFor
+    if (!isKnown) {
+      const apps = yield* Effect.flatMap(left, (time) =>
+        Effect.either(tools.run(
+          tool,
+          ["--query-compute-apps=gpu_uuid,pid,process_name,used_memory", "--format=csv,noheader,nounits"],
+          time
+        )))
+      processes = []
+      processesListed = undefined
+      if (Either.isRight(apps)) {
+        processes = parseProcesses(apps.right.stdout)
+        processesListed = { at: now, used }
+      } else if (apps.left._tag === "ToolFailed") {
+        processes = parseProcesses(apps.left.stdout, apps.left.exitCode !== undefined)
+        // What is wrong with the GPUs has been told already.
+        if (findings.length === 0) {
+          findings.push(
+            finding({ ...toolFinding(subject, apps.left), code: "nvidia.processes-unknown", severity: "info" })
+          )
+        }
+      } else if (apps.left._tag !== "ToolNotFound") findings.push(toolFinding(subject, apps.left))
+    }
 
     const facts = {
       gpus: gpus.sort((a, b) => (a.index ?? 1024) - (b.index ?? 1024)),
       processes,
       fields,
       mig,
-      migListedAt
+      migListedAt,
+      processesListed
     }
     return failure !== undefined && failure.exitCode === undefined
       ? { facts, findings, goodFor: "10 seconds" as const }

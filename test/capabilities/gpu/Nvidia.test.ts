@@ -336,6 +336,27 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       ])
     }))
 
+  it.scopedLive("asks who uses the GPUs again when what they use has changed, or half a minute later", () =>
+    Effect.gen(function*() {
+      const { calls, detect, directory } = yield* withTool({
+        script: "case $1 in --query-gpu*) cat $0.table ;; *) cat $fixtures/h100x8-apps.csv ;; esac"
+      })
+      const file = path.join(directory, "nvidia-smi.table")
+      fs.writeFileSync(file, fixture("nvidia/h100x8.csv"))
+      const asked = () => calls().filter((call) => call.startsWith("--query-compute-apps")).length
+      const first = yield* detect(Nvidia.noFacts)
+      const second = yield* detect(first.facts)
+      assert.strictEqual(asked(), 1)
+      assert.lengthOf(second.facts.processes, 4)
+      fs.writeFileSync(file, fixture("nvidia/h100x8.csv").split("\n").slice(1).join("\n"))
+      const third = yield* detect(second.facts)
+      assert.strictEqual(asked(), 2)
+      const { processesListed } = third.facts
+      if (processesListed === undefined) return assert.fail("The programs are not known.")
+      yield* detect({ ...third.facts, processesListed: { ...processesListed, at: processesListed.at - 31_000 } })
+      assert.strictEqual(asked(), 3)
+    }))
+
   it.scopedLive("asks an old driver without the field that it does not know, and remembers which", () =>
     Effect.gen(function*() {
       const { calls, detect } = yield* withTool({
@@ -351,7 +372,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       assert.lengthOf(calls(), 4)
       const second = yield* detect(first.facts)
       assert.lengthOf(second.facts.gpus, 2)
-      assert.lengthOf(calls(), 6)
+      assert.lengthOf(calls(), 5)
     }))
 
   it.scopedLive("falls back to what every driver knows when it is not told which field is wrong", () =>
