@@ -166,7 +166,9 @@ const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listene
       response = incoming
       const status = incoming.statusCode ?? 0
       if (status !== 200 || isJson(incoming)) {
+        const late = setTimeout(() => incoming.destroy(), errorMillis)
         readAll(incoming, maxErrorBytes, (bytes) => {
+          clearTimeout(late)
           const said = bytes.toString("utf8")
           fail(status === 200 ? ofJson(said) : EngineError.ofStatus(status, said))
         })
