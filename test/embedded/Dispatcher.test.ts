@@ -142,7 +142,10 @@ describe("the embedded orchestrator's inference", () => {
         Status.UNAVAILABLE,
         "node host-of-a cannot be reached at 127.0.0.1:1, where it says it answers"
       ])
-      assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi", { model: "" })))).code, Status.INVALID_ARGUMENT)
+      assert.strictEqual(
+        (yield* Effect.flip(chat(cluster, request("Hi", { model: "" })))).code,
+        Status.INVALID_ARGUMENT
+      )
     }))
 
   it.scopedLive("asks agents that say nothing of their engines when no other knows the model", () =>

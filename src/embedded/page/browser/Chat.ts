@@ -125,11 +125,15 @@ export const make = (byId: (id: string) => HTMLElement): Chat => {
       }
       if (!whole) throw new Error("the answer broke off")
       const seconds = (performance.now() - from - (first ?? 0)) / 1000
-      say([
-        first === undefined ? "" : `first token after ${first < 1000 ? `${first.toFixed(0)} ms` : `${(first / 1000).toFixed(1)} s`}`,
-        tokens > 0 ? `${tokens} tokens` : "",
-        tokens > 1 && seconds > 0.05 ? `${((tokens - 1) / seconds).toFixed(1)} tokens/s` : ""
-      ].filter((part) => part !== "").join(" · "))
+      say(
+        [
+          first === undefined
+            ? ""
+            : `first token after ${first < 1000 ? `${first.toFixed(0)} ms` : `${(first / 1000).toFixed(1)} s`}`,
+          tokens > 0 ? `${tokens} tokens` : "",
+          tokens > 1 && seconds > 0.05 ? `${((tokens - 1) / seconds).toFixed(1)} tokens/s` : ""
+        ].filter((part) => part !== "").join(" · ")
+      )
     } catch (error) {
       if (controller.signal.aborted) say("stopped")
       else say(error instanceof Error ? error.message : String(error), true)

@@ -27,8 +27,7 @@ const nodesOf = (places: ReadonlyArray<ServedModel>): string => {
   return places.length > namedNodes ? `${names.join(", ")} and ${places.length - namedNodes} more` : names.join(", ")
 }
 
-const figure = (value: string, label: string): Child =>
-  h("span", { class: "figure" }, h("b", {}, value), ` ${label}`)
+const figure = (value: string, label: string): Child => h("span", { class: "figure" }, h("b", {}, value), ` ${label}`)
 
 const sum = (places: ReadonlyArray<ServedModel>, part: (place: ServedModel) => number) =>
   places.reduce((all, place) => all + part(place), 0)

@@ -127,7 +127,10 @@ byId("show-all").addEventListener("click", () => {
 })
 
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !(event.target instanceof HTMLInputElement) && !(event.target instanceof HTMLTextAreaElement) && !byId("tools").hidden) {
+  if (
+    event.key === "/" && !(event.target instanceof HTMLInputElement) && !(event.target instanceof HTMLTextAreaElement)
+    && !byId("tools").hidden
+  ) {
     event.preventDefault()
     filter.focus()
   }
