@@ -29,7 +29,8 @@ const floors = {
 /** Imports between rooms of one floor, each one way only. */
 const sideways = new Map([
   ["orchestrator", ["capabilities"]],
-  ["proto", ["grpc"]]
+  ["proto", ["grpc"]],
+  ["inference", ["engine"]]
 ])
 
 /** Modules that only those who put a program together may name. */

@@ -40,6 +40,8 @@ export interface OpenAiClient {
 
 /** Of what an engine says about an error. */
 const maxErrorBytes = 64 * 1024
+/** How long an engine may take to say what is wrong, once it has said that something is. */
+const errorMillis = 2_000
 /** Of an answer with embeddings: a thousand of them with 4,096 numbers each are some 80 MB. */
 const maxEmbeddingsBytes = 256 * 1024 * 1024
 
@@ -164,7 +166,9 @@ const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listene
       response = incoming
       const status = incoming.statusCode ?? 0
       if (status !== 200 || isJson(incoming)) {
+        const late = setTimeout(() => incoming.destroy(), errorMillis)
         readAll(incoming, maxErrorBytes, (bytes) => {
+          clearTimeout(late)
           const said = bytes.toString("utf8")
           fail(status === 200 ? ofJson(said) : EngineError.ofStatus(status, said))
         })

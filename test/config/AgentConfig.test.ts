@@ -50,7 +50,10 @@ const table: ReadonlyArray<
   ["ollama-volume", "ollamaVolume", "orchion-ollama-models", { _tag: "Named", name: "orchion-ollama-models" }],
   ["ollama-memory", "ollamaMemory", undefined, Option.none()],
   ["engine-bind-address", "engineBindAddress", "127.0.0.1", "127.0.0.1"],
-  ["keep-engines", "keepEngines", "false", false]
+  ["keep-engines", "keepEngines", "false", false],
+  ["drain-timeout", "drainTimeout", "30s", Duration.seconds(30)],
+  ["max-requests-per-engine", "maxRequestsPerEngine", "256", 256],
+  ["ollama-pull-on-demand", "ollamaPullOnDemand", "false", false]
 ]
 
 describe("the settings", () => {

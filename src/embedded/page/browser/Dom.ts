@@ -22,6 +22,8 @@ export interface Attributes {
   readonly "data-copy"?: string | undefined
   readonly "data-state"?: string | undefined
   readonly tabindex?: "0" | undefined
+  /** The model that a click on it opens the chat with. */
+  readonly "data-model"?: string | undefined
   readonly role?: "img" | undefined
   readonly viewBox?: string | undefined
   readonly preserveAspectRatio?: "none" | undefined

@@ -1,7 +1,9 @@
 /** The page: follows the orchestrator's events and shows its nodes. */
 import type { GpuHistoryJson } from "../../GpuHistory.js"
+import * as Chat from "./Chat.js"
 import * as Connection from "./Connection.js"
 import * as NodeList from "./NodeList.js"
+import * as Served from "./Served.js"
 
 const byId = (id: string): HTMLElement => {
   const element = document.getElementById(id)
@@ -112,6 +114,9 @@ Connection.follow({
 
 setInterval(list.tick, 1000)
 
+const chat = Chat.make(byId)
+Served.follow(byId("models"), byId("models-list"), chat.offer)
+
 for (const choice of choices) {
   choice.addEventListener("click", () => show(choice.dataset["show"] as NodeList.Shown))
 }
@@ -122,7 +127,10 @@ byId("show-all").addEventListener("click", () => {
 })
 
 addEventListener("keydown", (event) => {
-  if (event.key === "/" && !(event.target instanceof HTMLInputElement) && !byId("tools").hidden) {
+  if (
+    event.key === "/" && !(event.target instanceof HTMLInputElement) && !(event.target instanceof HTMLTextAreaElement)
+    && !byId("tools").hidden
+  ) {
     event.preventDefault()
     filter.focus()
   }

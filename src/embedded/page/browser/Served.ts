@@ -1,0 +1,110 @@
+/** Which models are served, where, and how busy they are. */
+import type { Served, ServedModel } from "../../Served.js"
+import { type Child, h, patchChildren } from "./Dom.js"
+import * as Format from "./Format.js"
+
+const intervalMillis = 2000
+/** Of the nodes that serve a model, so many are named. */
+const namedNodes = 3
+
+/** How it is said of an engine that is not ready. */
+const states: Readonly<Record<string, string>> = {
+  pulling: "downloading",
+  starting: "starting",
+  loading: "loading",
+  unhealthy: "not answering",
+  restarting: "restarting",
+  failed: "failed",
+  stopped: "stopped"
+}
+
+const titles: Readonly<Record<string, string>> = { vllm: "vLLM", ollama: "Ollama" }
+
+const nodesOf = (places: ReadonlyArray<ServedModel>): string => {
+  const names = places.slice(0, namedNodes).map(({ engine, hostname, node_id }) =>
+    `${titles[engine] ?? engine} on ${hostname || Format.shortId(node_id)}`
+  )
+  return places.length > namedNodes ? `${names.join(", ")} and ${places.length - namedNodes} more` : names.join(", ")
+}
+
+const figure = (value: string, label: string): Child => h("span", { class: "figure" }, h("b", {}, value), ` ${label}`)
+
+const sum = (places: ReadonlyArray<ServedModel>, part: (place: ServedModel) => number) =>
+  places.reduce((all, place) => all + part(place), 0)
+
+const rowOf = (model: string, places: ReadonlyArray<ServedModel>): Child => {
+  const ready = places.filter(({ state }) => state === "ready")
+  const other = places.find(({ state }) => state !== "ready")
+  const progress = other?.progress === undefined ? "" : ` ${Math.round(other.progress * 100)} %`
+  const state = ready.length > 0 ? "ready" : other?.state ?? ""
+  const tokens = sum(places, ({ tokens_per_second }) => tokens_per_second)
+  const errors = sum(places, ({ errors }) => errors)
+  return h(
+    "li",
+    { class: "model", "data-state": state },
+    h("span", { class: "model-name", title: model }, model),
+    h(
+      "span",
+      { class: "model-where", title: places.map((place) => nodesOf([place])).join("\n") },
+      nodesOf(ready.length > 0 ? ready : places)
+    ),
+    ready.length > 0
+      ? h(
+        "span",
+        { class: "model-figures" },
+        figure(String(sum(places, ({ in_flight }) => in_flight)), "in flight"),
+        figure(tokens >= 100 ? tokens.toFixed(0) : tokens.toFixed(1), "tokens/s"),
+        errors === 0 ? undefined : h("span", { class: "figure problem" }, h("b", {}, String(errors)), " failed")
+      )
+      : h(
+        "span",
+        { class: "model-figures", title: other?.detail },
+        h("span", { class: "figure" }, `${states[state] ?? state}${progress}`)
+      ),
+    ready.length > 0
+      ? h("button", { type: "button", class: "try", "data-model": model, "aria-label": `Try ${model}` }, "Try")
+      : undefined
+  )
+}
+
+const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" })
+
+/** Asks again and again while the page is looked at; `onTry` is called with the model whose button was pressed. */
+export const follow = (section: HTMLElement, list: HTMLElement, onTry: (model: string) => void): void => {
+  let shown = ""
+
+  const draw = ({ served }: Served) => {
+    const models = new Map<string, Array<ServedModel>>()
+    for (const place of served) {
+      const places = models.get(place.model)
+      if (places === undefined) models.set(place.model, [place])
+      else places.push(place)
+    }
+    const rows = [...models].sort(([a], [b]) => collator.compare(a, b)).map(([model, places]) => rowOf(model, places))
+    section.hidden = rows.length === 0
+    patchChildren(list, rows)
+  }
+
+  const ask = async () => {
+    if (document.hidden) return
+    try {
+      const response = await fetch("/api/served", { signal: AbortSignal.timeout(5000) })
+      const text = await response.text()
+      if (!response.ok || text === shown) return
+      shown = text
+      // The server is our own: what it sends is of this type.
+      draw(JSON.parse(text) as Served)
+    } catch {
+      // That the orchestrator is away is told by who follows its events.
+    }
+  }
+
+  list.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-model]") : null
+    const model = button?.dataset["model"]
+    if (model !== undefined) onTry(model)
+  })
+  document.addEventListener("visibilitychange", () => void ask())
+  setInterval(() => void ask(), intervalMillis)
+  void ask()
+}
