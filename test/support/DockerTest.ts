@@ -30,6 +30,8 @@ export interface TestEngine {
 export interface SuiteOptions {
   /** It restarts the daemon, so it needs one for itself. Default false. */
   readonly ownDaemon?: boolean
+  /** A folder that comes first on the `PATH` of a daemon of its own. */
+  readonly daemonPath?: string
 }
 
 type Source =
@@ -77,7 +79,7 @@ export const describeDocker = async (
   describe(title, () => {
     let engine: TestEngine | undefined
     beforeAll(async () => {
-      const daemon = source._tag === "Own" ? await dockerd.start() : undefined
+      const daemon = source._tag === "Own" ? await dockerd.start({ path: options.daemonPath }) : undefined
       const socket = source._tag === "Own" ? daemon?.socket ?? "" : source.socket
       const suite = `${process.pid}-${Math.random().toString(36).slice(2, 8)}`
       const image = `orchion-test-${suite}:busybox`

@@ -167,8 +167,13 @@ const makeBridge = async (): Promise<string> => {
   throw new Error("no free subnet for a bridge was found")
 }
 
+export interface StartOptions {
+  /** A folder that comes first on its `PATH`: there it finds the hooks of container toolkits, for one. */
+  readonly path?: string | undefined
+}
+
 /** Starts one and waits until it answers. */
-export const start = async (): Promise<Engine> => {
+export const start = async (options: StartOptions = {}): Promise<Engine> => {
   await sweep()
   const directory = await fs.mkdtemp(path.join(os.tmpdir(), prefix))
   await fs.writeFile(path.join(directory, "owner"), String(process.pid))
@@ -197,7 +202,11 @@ export const start = async (): Promise<Engine> => {
       "--ip-forward=false",
       "--ip-masq=false"
       // A group of its own: Ctrl-C at the test runner is the runner's to handle.
-    ], { stdio: ["ignore", log.fd, log.fd], detached: true })
+    ], {
+      stdio: ["ignore", log.fd, log.fd],
+      detached: true,
+      env: options.path === undefined ? process.env : { ...process.env, PATH: `${options.path}:${process.env["PATH"]}` }
+    })
     daemon.unref()
     let failed: Error | undefined
     daemon.on("error", (error) => {
