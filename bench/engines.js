@@ -97,7 +97,7 @@ const freePort = async () => {
 const engine = await dockerd.start()
 const runtime = ManagedRuntime.make(DockerodeDocker.layer({ host: engine.host }))
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "node-agent-bench-"))
-const using = (use) => runtime.runPromise(Effect.flatMap(Docker, use))
+const withDocker = (use) => runtime.runPromise(Effect.flatMap(Docker, use))
 const cli = (...args) => promisify(execFile)("docker", ["--host", engine.host, ...args])
 
 const image = "orchion-bench:busybox"
@@ -135,16 +135,16 @@ const measureStart = async () => {
   const [own, docker, bare] = [[], [], []]
   const ours = async (run) => {
     const from = performance.now()
-    const { id } = await using((docker) => docker.run(spec))
+    const { id } = await withDocker((docker) => docker.run(spec))
     const took = performance.now() - from
-    using((docker) => docker.remove(id, { force: true }))
+    await withDocker((docker) => docker.remove(id, { force: true }))
     if (run >= 0) own.push(took)
   }
   const theirs = async (run) => {
     const from = performance.now()
     const { stdout } = await dockerRun(spec, port)
     const took = performance.now() - from
-    using((docker) => docker.remove(stdout.trim(), { force: true }))
+    await withDocker((docker) => docker.remove(stdout.trim(), { force: true }))
     if (run >= 0) docker.push(took)
   }
   // The first pair fills caches. Who comes first changes, as what was just removed still costs a little.
@@ -291,7 +291,7 @@ const measureLives = async () => {
   const from = performance.now()
   for (let count = 0; count < lives; count++) {
     if (count % step === 0) samples.push(await used())
-    using(life)
+    await withDocker(life)
   }
   samples.push(await used())
   // The first tenth warms up.
