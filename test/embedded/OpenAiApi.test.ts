@@ -161,8 +161,7 @@ describe("the embedded orchestrator's OpenAI API", () => {
       const request = http.request(`${cluster.url}${path}`, { method: "POST", agent: false, headers }, (response) => {
         let text = ""
         response.setEncoding("utf8").on("data", (part: string) => text += part)
-        response.on("end", () =>
-          resume(Effect.succeed({ status: response.statusCode, error: JSON.parse(text).error })))
+        response.on("end", () => resume(Effect.succeed({ status: response.statusCode, error: JSON.parse(text).error })))
       })
       request.on("error", () => {})
       request.end(body)
