@@ -4,11 +4,15 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
+import * as YoungGeneration from "../src/cli/YoungGeneration.js"
 import * as AgentConfig from "../src/config/AgentConfig.js"
 import * as EmbeddedOrchestrator from "../src/embedded/EmbeddedOrchestrator.js"
 import { Engines, type RunningEngine } from "../src/engine/Engine.js"
 import { InferenceRouter } from "../src/inference/InferenceRouter.js"
 import { NodeAgentServer } from "../src/inference/NodeAgentServer.js"
+
+// As the command does.
+if (process.env["BENCH_LARGE_HEAP"] === undefined) YoungGeneration.keepSmall()
 
 const [role = "node", target = ""] = process.argv.slice(2)
 

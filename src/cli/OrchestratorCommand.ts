@@ -7,6 +7,7 @@ import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
 import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"
 import { logging, warnOfUnknownVariables } from "./RunCommand.js"
+import * as YoungGeneration from "./YoungGeneration.js"
 
 /** The host by which this machine reaches what listens on an address. */
 export const reachableHost = (bindAddress: string): string =>
@@ -65,6 +66,7 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
           ].join("\n")
         )
       )
+      YoungGeneration.keepSmall()
       yield* Effect.never
     }).pipe(
       Effect.onInterrupt(() => Effect.logInfo("Stopping")),
