@@ -110,10 +110,11 @@ const looking = `
       }
     })
     yield* look(warmUp)
-    const before = { processes, rss: process.memoryUsage.rss(), heap: heap(), cpu: process.cpuUsage(), at: performance.now() }
+    const before = { processes, heap: heap(), rss: process.memoryUsage.rss(), cpu: process.cpuUsage(), at: performance.now() }
     const samples = []
     for (let part = 0; part < 10; part++) {
       yield* look(count / 10)
+      heap()
       samples.push(process.memoryUsage.rss())
     }
     const { system, user } = process.cpuUsage(before.cpu)

@@ -162,7 +162,7 @@ const withOrchestrator = async (use) => {
     { stdio: ["ignore", "ignore", "inherit"] }
   )
   const ended = once(child, "exit")
-  const kill = setTimeout(() => child.kill("SIGKILL"), 120_000)
+  const kill = setTimeout(() => child.kill("SIGKILL"), 300_000)
   try {
     for (let attempt = 0;; attempt++) {
       if (child.exitCode !== null || attempt > 600) throw new Error("the orchestrator did not start")
@@ -279,7 +279,7 @@ const fleet = (connections) =>
       idleMiB: Math.round(idle),
       registeredMiB: Math.round(registered),
       connections,
-      heartbeats: answered,
+      heartbeats: { ...answered, unanswered: pending.size },
       heartbeatsPerSecond: Math.round(answered.ok / seconds),
       cpuOfOneCore: Number((spent / seconds).toFixed(2)),
       listBytes: list.bytes
