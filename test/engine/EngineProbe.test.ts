@@ -1,5 +1,6 @@
 import * as http from "node:http"
 import type * as net from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -157,9 +158,12 @@ describe("Ollama", () => {
   it.scopedLive("shows no sign of life by repeating itself", () =>
     Effect.gen(function*() {
       const line = (completed: number) => `${JSON.stringify({ status: "pulling", digest: "a", total: 9, completed })}\n`
-      const port = yield* answering(withoutModels((_, response) => {
-        response.write(line(4))
-        for (let index = 0; index < 100; index++) response.write(line(4))
+      const port = yield* answering(withoutModels(async (_, response) => {
+        for (let round = 0; round < 4; round++) {
+          for (let index = 0; index < 20; index++) response.write(line(4))
+          // Long enough for each round to be worth a word if it had a byte more.
+          await sleep(300)
+        }
         response.end("{\"error\":\"file does not exist\"}\n")
       }))
       const { onProgress, told } = progress()
