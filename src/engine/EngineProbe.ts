@@ -201,7 +201,12 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
           })
         )
       }),
-    check: Effect.zipRight(get("/api/version"), models),
+    // One whose model somebody removed would be ready for nothing; a start pulls it again.
+    check: Effect.filterOrFail(
+      Effect.zipRight(get("/api/version"), models),
+      (listed) => Ollama.hasModel(listed, plan.model),
+      () => new EngineHttp.EngineSilent({ reason: `it does not list ${plan.model} any more` })
+    ),
     look: plan.gpus === undefined
       ? Effect.succeed([])
       : Effect.orElseSucceed(Effect.map(get("/api/ps"), Ollama.partlyOnCpu), () => []),

@@ -58,8 +58,8 @@ const problemOf = (settings: AgentSettings): InvalidSetting | undefined => {
     if (problem !== undefined) return refuse(key, problem, "a directory that exists, or the name of a volume")
   }
   if (!settings.enableVllm) return undefined
-  const argument = Vllm.argumentProblem(settings.vllmArgs)
-  if (argument !== undefined) return refuse("vllmArgs", argument, "other arguments")
+  const bad = Vllm.badArgument(settings.vllmArgs)
+  if (bad !== undefined) return refuse("vllmArgs", bad.problem, bad.expected, bad.name)
   const count = countOf(settings.vllmGpus)
   if (count !== undefined && count > 0 && settings.vllmTensorParallel > count) {
     return refuse(

@@ -73,12 +73,27 @@ const ownOptions: ReadonlyMap<string, string> = new Map([
   ["--max-model-len", "--vllm-max-model-len"]
 ])
 
+/** An argument that cannot be given. Only its name is told: what follows may be a secret. */
+export interface BadArgument {
+  readonly name: string
+  readonly problem: string
+  /** What would be valid, to follow "give". */
+  readonly expected: string
+}
+
 /** What is wrong with further arguments, whatever the machine. */
-export const argumentProblem = (args: ReadonlyArray<string>): string | undefined => {
-  if (args[0] === "serve") return "\"serve\" is the image's own first argument"
+export const badArgument = (args: ReadonlyArray<string>): BadArgument | undefined => {
+  if (args[0] === "serve") {
+    return { name: "serve", problem: "it is the image's own first argument", expected: "options of vllm serve" }
+  }
   for (const arg of args) {
+    const [name = ""] = arg.split(/[=\s]/)
     const setting = ownOptions.get(nameOf(arg))
-    if (setting !== undefined) return `${arg.split("=")[0]} is given by ${setting}`
+    if (setting !== undefined) return { name, problem: `that is given by ${setting}`, expected: "other arguments" }
+    // vLLM would take it for one option of that name; and a secret in it would not be known for one.
+    if (/^--?[\w-]+\s/.test(arg)) {
+      return { name, problem: "option and value are one argument", expected: `--vllm-arg=${name}=VALUE` }
+    }
   }
   return undefined
 }
@@ -109,6 +124,9 @@ const withoutKey = (
 
 /** Where things are on this machine means nothing in a container, and would lead past the volumes. */
 const isPlace = (name: string): boolean => /_(?:HOME|CACHE|ROOT|PATH|DIR)$/.test(name)
+
+/** Where vLLM would listen: the agent's to say. Kubernetes sets the like for a service that is called vllm. */
+const isAddress = (name: string): boolean => /^VLLM_(?:HOST_IP|PORT|SERVICE_)/.test(name)
 
 /** The container, or why there can be none on this machine. */
 export const plan = (
@@ -165,7 +183,7 @@ export const plan = (
 
     const { args, key } = withoutKey(settings.vllmArgs)
     const passed = EnginePlan.passedOn(machine.env, (name) =>
-      /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && !isPlace(name))
+      /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && !isPlace(name) && !isAddress(name))
     const apiKey = key ?? passed.secrets["VLLM_API_KEY"]
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
     const spec = yield* EnginePlan.specOf("vllm", {

@@ -21,7 +21,7 @@ describe("settings of engines that contradict each other", () => {
   it.each<readonly [Values, RegExp]>([
     [
       { ...vllm, ...ollama, "ollama-port": "8000" },
-      /^--ollama-port cannot be "8000" \(from the command line\): vLLM is published on it as well.*; give another port/
+      /^--ollama-port cannot be "8000" \(from the [a-z ]+\): vLLM is published on it as well.*; give another port/
     ],
     [{ ...vllm, "vllm-port": "50052" }, /--vllm-port cannot be "50052".*the agent itself listens there/],
     [{ ...ollama, "ollama-port": "7000", "agent-port": "7000" }, /--ollama-port cannot be "7000"/],
@@ -35,7 +35,11 @@ describe("settings of engines that contradict each other", () => {
     [{ ...vllm, "vllm-arg": ["serve"] }, /--vllm-arg cannot be "serve".*the image's own first argument/],
     [
       { ...vllm, "vllm-arg": ["--enforce-eager", "--port=1"] },
-      /--vllm-arg cannot be .*--port is given by --vllm-port; give other arguments/
+      /--vllm-arg cannot be "--port".*that is given by --vllm-port; give other arguments/
+    ],
+    [
+      { ...vllm, "vllm-arg": ["--api-key very-secret"] },
+      /--vllm-arg cannot be "--api-key" \(from the [a-z ]+\): option and value are one argument; give --vllm-arg=--api-key=VALUE$/
     ],
     [
       { ...vllm, "vllm-tensor-parallel": "3", "vllm-gpus": "0,1" },

@@ -258,23 +258,23 @@ describe("vLLM's container", () => {
 describe("vLLM's further arguments", () => {
   it.each([
     [["serve"], "is the image's own first argument"],
-    [["--model", "x"], "--model is given by --vllm-model"],
-    [["--model=x"], "--model is given by --vllm-model"],
-    [["--port", "1"], "--port is given by --vllm-port"],
-    [["--host=127.0.0.1"], "--host is given by --engine-bind-address"],
-    [["--tensor-parallel-size", "2"], "--tensor-parallel-size is given by --vllm-tensor-parallel"],
-    [["--tensor_parallel_size=2"], "is given by --vllm-tensor-parallel"],
-    [["-tp", "2"], "-tp is given by --vllm-tensor-parallel"],
-    [["-tp=2"], "-tp is given by --vllm-tensor-parallel"],
-    [["--max-model-len=8k"], "--max-model-len is given by --vllm-max-model-len"],
-    [["--max_model_len", "8"], "is given by --vllm-max-model-len"]
+    [["--model", "x"], "that is given by --vllm-model"],
+    [["--model=x"], "that is given by --vllm-model"],
+    [["--port", "1"], "that is given by --vllm-port"],
+    [["--host=127.0.0.1"], "that is given by --engine-bind-address"],
+    [["--tensor-parallel-size", "2"], "that is given by --vllm-tensor-parallel"],
+    [["--tensor_parallel_size=2"], "that is given by --vllm-tensor-parallel"],
+    [["-tp", "2"], "that is given by --vllm-tensor-parallel"],
+    [["-tp=2"], "that is given by --vllm-tensor-parallel"],
+    [["--max-model-len=8k"], "that is given by --vllm-max-model-len"],
+    [["--max_model_len", "8"], "that is given by --vllm-max-model-len"]
   ])("are refused where a setting gives them: %j", (args, expected) => {
-    assert.include(Vllm.argumentProblem(args), expected)
+    assert.include(Vllm.badArgument(args)?.problem, expected)
   })
 
   it("are vLLM's own matter otherwise", () => {
-    assert.isUndefined(Vllm.argumentProblem(["--gpu-memory-utilization=0.5", "--enforce-eager", "--max-num-seqs", "8"]))
-    assert.isUndefined(Vllm.argumentProblem(["--served-model-name", "serve"]))
+    assert.isUndefined(Vllm.badArgument(["--gpu-memory-utilization=0.5", "--enforce-eager", "--max-num-seqs", "8"]))
+    assert.isUndefined(Vllm.badArgument(["--served-model-name", "serve"]))
   })
 
   it("name the model that it answers to", () => {
