@@ -1,3 +1,4 @@
+import * as os from "node:os"
 import * as path from "node:path"
 import { defineConfig } from "vitest/config"
 
@@ -13,6 +14,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/globalSetup.ts"],
     pool: "forks",
+    // Most of a test's time is waiting for other processes, so that even two cores have room for two files at once.
+    maxWorkers: Math.max(2, os.availableParallelism() - 1),
+    minWorkers: 1,
     testTimeout: 30_000,
     hookTimeout: 60_000
   }
