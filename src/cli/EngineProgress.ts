@@ -12,7 +12,7 @@ import * as StatusLines from "./StatusLines.js"
 /** How fast bytes come, from the reports of the last seconds. */
 export interface Speed {
   /** Bytes a second; `undefined` while it cannot be told. */
-  readonly of: (name: string) => number | undefined
+  readonly of: (name: string, now: number) => number | undefined
   readonly add: (report: EngineReport, now: number) => void
 }
 
@@ -22,10 +22,11 @@ const windowMillis = 5_000
 export const makeSpeed = (): Speed => {
   const samples = new Map<string, Array<{ readonly at: number; readonly done: number; readonly total: number }>>()
   return {
-    of: (name) => {
+    of: (name, now) => {
       const [first, last] = [samples.get(name)?.at(0), samples.get(name)?.at(-1)]
       if (first === undefined || last === undefined || last.at - first.at < 500) return undefined
-      return Math.max(0, (last.done - first.done) / ((last.at - first.at) / 1000))
+      // Until now, so that what has stalled slows down to nothing.
+      return Math.max(0, (last.done - first.done) / ((Math.max(now, last.at) - first.at) / 1000))
     },
     add: ({ doneBytes, name, state, totalBytes }, now) => {
       const known = samples.get(name) ?? []
@@ -72,20 +73,24 @@ const isUnderWay = ({ detail, state }: EngineReport) =>
   detail !== "" && (state === "pulling" || state === "starting" || state === "loading")
 
 /** Lines for a terminal. */
-export const bars = (reports: ReadonlyArray<EngineReport>, speed: Speed): ReadonlyArray<string> =>
+export const bars = (
+  reports: ReadonlyArray<EngineReport>,
+  speed: Speed,
+  now: number
+): ReadonlyArray<string> =>
   reports.filter(isUnderWay).map((report) => {
     const title = titleOf(report.name).padEnd(7)
     const { detail, progress } = report
     if (progress === undefined) return `  ${title} ${detail}`
-    const paced = pace(report, speed.of(report.name))
+    const paced = pace(report, speed.of(report.name, now))
     return `  ${title} ${bar(progress)} ${`${Math.floor(progress * 100)}`.padStart(3)} %${
       paced === "" ? "" : `  ${paced}`
     }  ${detail}`
   })
 
 /** The same as a sentence for a log. */
-export const sentence = (report: EngineReport, speed: Speed): string => {
-  const paced = pace(report, speed.of(report.name))
+export const sentence = (report: EngineReport, speed: Speed, now: number): string => {
+  const paced = pace(report, speed.of(report.name, now))
   const percent = report.progress === undefined ? "" : ` (${Math.floor(report.progress * 100)} %)`
   return `${titleOf(report.name)}: ${report.detail}${percent}${paced === "" ? "" : `, ${paced}`}`
 }
@@ -105,14 +110,20 @@ export const run = (options: { readonly isTerminal: boolean }): Effect.Effect<ne
         return Ref.set(latest, engines)
       }))
     const told = new Map<string, string>()
-    const line = Effect.flatMap(Ref.get(latest), (reports) =>
-      Effect.forEach(reports.filter(isUnderWay), (report) => {
-        const text = sentence(report, speed)
-        if (told.get(report.name) === text) return Effect.void
-        told.set(report.name, text)
-        return Effect.logInfo(text)
-      }, { discard: true }))
-    const draw = Effect.map(Ref.get(latest), (reports) => StatusLines.standardError.show(bars(reports, speed)))
+    const line = Effect.flatMap(
+      Effect.all([Ref.get(latest), Clock.currentTimeMillis]),
+      ([reports, now]) =>
+        Effect.forEach(reports.filter(isUnderWay), (report) => {
+          const text = sentence(report, speed, now)
+          if (told.get(report.name) === text) return Effect.void
+          told.set(report.name, text)
+          return Effect.logInfo(text)
+        }, { discard: true })
+    )
+    const draw = Effect.map(
+      Effect.all([Ref.get(latest), Clock.currentTimeMillis]),
+      ([reports, now]) => StatusLines.standardError.show(bars(reports, speed, now))
+    )
     const show = options.isTerminal
       ? Effect.repeat(draw, Schedule.spaced(drawInterval))
       : Effect.repeat(line, Schedule.spaced(lineInterval))

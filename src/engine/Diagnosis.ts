@@ -26,6 +26,7 @@ export type Cause =
   | "shared-memory"
   | "bad-argument"
   | "disk-full"
+  | "no-permission"
   | "network"
   | "port-in-container"
   | "memory-limit"
@@ -356,6 +357,8 @@ export const refused = (engine: EngineName, problem: string, remedy: string): Di
 
 /** Errors of Docker that waiting alone does not mend. */
 const lastingErrors: ReadonlySet<string> = new Set([
+  "DockerNotFound",
+  "DockerPermissionDenied",
   "DockerEndpointInvalid",
   "SpecInvalid",
   "ImageNotFound",

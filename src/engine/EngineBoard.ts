@@ -71,8 +71,8 @@ export const make = (
     }]))
     const all = () => [...presents.values()]
     let running = all().map(runningOf)
-    // A reader that is slow sees the newest.
-    const reports = yield* PubSub.sliding<ReadonlyArray<EngineReport>>(1)
+    // A reader that is slow sees the newest. (With a capacity of 1 a slow reader can take the newest from the others.)
+    const reports = yield* PubSub.sliding<ReadonlyArray<EngineReport>>(2)
 
     const get = (name: EngineName): Present => {
       const present = presents.get(name)

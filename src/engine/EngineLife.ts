@@ -12,16 +12,18 @@ import * as Stream from "effect/Stream"
 import type { Finding } from "../capabilities/NodeCapabilities.js"
 import * as GoDuration from "../config/GoDuration.js"
 import type { ContainerExit, ContainerStats } from "../docker/Container.js"
+import type { LogOptions } from "../docker/ContainerLogs.js"
 import type { Docker } from "../docker/Docker.js"
 import * as Diagnosis from "./Diagnosis.js"
 import { titles } from "./Engine.js"
 import type { EngineBoard } from "./EngineBoard.js"
+import * as EngineFindings from "./EngineFindings.js"
 import * as EngineLog from "./EngineLog.js"
 import type { EnginePlan } from "./EnginePlan.js"
 import type { EngineProbe, OnProgress } from "./EngineProbe.js"
 import { EngineStatus } from "./EngineStatus.js"
 import type { EngineTimes } from "./EngineTimes.js"
-import * as Ollama from "./Ollama.js"
+import type { Load } from "./Vllm.js"
 
 /** How a life ended. */
 export interface Ended {
@@ -54,6 +56,12 @@ const failuresBeforeRestart = 3
 const busyMillis = 30_000
 /** What is still to come of a log when its container has ended. */
 const logGrace = Duration.seconds(2)
+/** Between two tries to read a log. */
+const logRetry = Duration.seconds(2)
+/** Of an adopted engine's log, most of which is about our own questions. */
+const adoptedTail = 5_000
+/** Without a GPU, reading a prompt takes so many times longer. */
+const cpuPatience = 10
 /** Less is noise: health checks are network traffic too. */
 const notableBytes = 1024 * 1024
 
@@ -95,13 +103,13 @@ export const live = (
     /** When it last showed that it is getting on. */
     let lastSign = startedAt
     let readySince: number | undefined = undefined
-    /** What Ollama says that it computes on. */
-    let library: string | undefined
+    /** What it says that it computes on. */
+    let device: string | undefined
     let looked: ReadonlyArray<Finding> = []
 
     const updateFindings = Effect.suspend(() => {
-      const blind = plan.gpus !== undefined && library === "cpu"
-      const findings = [...plan.findings, ...(blind ? [Ollama.noGpuSeen] : looked)]
+      const blind = plan.gpus !== undefined && device === "cpu"
+      const findings = [...plan.findings, ...(blind ? [EngineFindings.gpuNotSeen(name)] : looked)]
       const before = board.get(name).findings
       if (sameFindings(findings, before)) return Effect.void
       return Effect.zipRight(
@@ -121,21 +129,36 @@ export const live = (
           : Effect.void
       )
 
-    const readLog = docker.logs(id, { follow: true, ...(adopted ? { tail: EngineLog.keptLines } : {}) }).pipe(
-      Stream.runForEach((line) => {
+    /** Reads on through what may go wrong: without its lines a start would look silent, and an end without a cause. */
+    const readLog = (from: LogOptions): Effect.Effect<void> =>
+      Effect.catchAll(readLogOnce(from), (error) =>
+        error._tag === "ContainerNotFound" ? Effect.void : Effect.gen(function*() {
+          if (!toldLogLost) {
+            yield* Effect.logWarning(`${title}'s log cannot be read now: ${error.message}`)
+          }
+          toldLogLost = true
+          const since = yield* Clock.currentTimeMillis
+          yield* Effect.sleep(logRetry)
+          return yield* readLog({ since })
+        }))
+    let toldLogLost = false
+    const readLogOnce = (from: LogOptions) =>
+      Stream.runForEach(docker.logs(id, { ...from, follow: true }), (line) => {
         // Who could write a line without an end must not keep the agent busy with it.
-        if (probe.isNoise(line.text.slice(0, EngineLog.longestLine))) return Effect.void
+        if (probe.isNoise(line.text.slice(0, EngineLog.longestLine))) {
+          return Effect.void
+        }
         const text = log.push(line.text)
-        const found = Ollama.libraryOf(text)
-        if (found !== undefined) library = found
+        const found = probe.deviceOf(text)
+        if (found !== undefined) {
+          device = found
+        }
         const stage = probe.stageOf(text)
         return Effect.zipRight(
           stage === undefined ? sign : progress(stage),
           found === undefined ? Effect.void : updateFindings
         )
-      }),
-      Effect.ignore
-    )
+      })
 
     /** Silence during a start is broken by log lines, by progress, and by bytes that move. */
     const stalled = Effect.gen(function*() {
@@ -143,14 +166,20 @@ export const live = (
       const look = Duration.min(times.lookInterval, times.silence)
       while (true) {
         yield* Effect.sleep(look)
-        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(look)) continue
+        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(look)) {
+          continue
+        }
         const stats = yield* Effect.option(docker.stats(id))
         if (Option.isSome(stats)) {
           const moved = movedBytes(stats.value)
-          if (bytes !== undefined && moved - bytes >= notableBytes) yield* sign
+          if (bytes !== undefined && moved - bytes >= notableBytes) {
+            yield* sign
+          }
           bytes = moved
         }
-        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(times.silence)) continue
+        if ((yield* Clock.currentTimeMillis) - lastSign < Duration.toMillis(times.silence)) {
+          continue
+        }
         return Diagnosis.stalled(name, times.silence, log.lines())
       }
     })
@@ -163,8 +192,24 @@ export const live = (
         const checked = yield* Effect.either(probe.check)
         const now = yield* Clock.currentTimeMillis
         if (Either.isRight(checked)) {
-          if (failures > 0) yield* Effect.logInfo(`${title} answers again, after ${failures} failed checks`)
+          if (failures > 0) {
+            yield* Effect.logInfo(`${title} answers again, after ${failures} failed checks`)
+          }
           failures = 0
+          if (!probe.serves(checked.right)) {
+            // It serves its other models meanwhile: it is not restarted for this.
+            yield* Effect.logWarning(`${title} does not have ${plan.model} any more: it is made ready again`)
+            const again = yield* Effect.either(probe.ready((detail, bytes) =>
+              board.change(name, {
+                status: EngineStatus.Loading({ detail, ...(bytes === undefined ? {} : { bytes }) })
+              })
+            ))
+            if (Either.isLeft(again)) {
+              return again.left.diagnosis
+            }
+            yield* ready(again.right)
+            continue
+          }
           const { status } = board.get(name)
           if (status._tag !== "Ready" || status.models.join("\n") !== checked.right.join("\n")) {
             yield* ready(checked.right)
@@ -172,7 +217,9 @@ export const live = (
           continue
         }
         const { activity } = board.get(name)
-        if (activity.inFlight > 0 && now - activity.lastProgressAt < busyMillis) continue
+        if (activity.inFlight > 0 && now - activity.lastProgressAt < busyMillis) {
+          continue
+        }
         failures++
         const info = yield* Effect.option(docker.inspect(id))
         const reason = Option.isSome(info) && info.value.state === "paused"
@@ -189,22 +236,32 @@ export const live = (
             detail: `${failures} of ${failuresBeforeRestart} health checks failed: ${reason}.`
           })
         })
-        if (failures >= failuresBeforeRestart) return Diagnosis.unhealthy(name, failures, reason)
+        if (failures >= failuresBeforeRestart) {
+          return Diagnosis.unhealthy(name, failures, reason)
+        }
       }
     })
 
     const looks = Effect.gen(function*() {
-      let tokens = -1
+      let before: Load | undefined
       let movedAt = yield* Clock.currentTimeMillis
+      const patience = Duration.toMillis(times.hungAfter) * (plan.gpus === undefined ? cpuPatience : 1)
       while (true) {
-        looked = yield* probe.look
+        // What was seen holds until something is loaded that shows otherwise.
+        looked = (yield* probe.look) ?? looked
         yield* updateFindings
         const load = yield* probe.load
         const now = yield* Clock.currentTimeMillis
-        if (load === undefined || load.running === 0 || load.tokens !== tokens) movedAt = now
-        tokens = load?.tokens ?? -1
-        if (load !== undefined && now - movedAt >= Duration.toMillis(times.hungAfter)) {
-          return Diagnosis.hung(name, load.running, times.hungAfter)
+        if (
+          load === undefined || load.running === 0 || load.tokens !== before?.tokens
+          || load.cacheUsage !== before.cacheUsage
+        ) {
+          movedAt = now
+        }
+        before = load
+        const idleSince = Math.max(movedAt, board.get(name).activity.lastProgressAt)
+        if (load !== undefined && now - idleSince >= patience) {
+          return Diagnosis.hung(name, load.running, Duration.millis(patience))
         }
         yield* Effect.sleep(times.lookInterval)
       }
@@ -217,20 +274,24 @@ export const live = (
       board.change(name, { status: EngineStatus.Ready({ since: readySince ?? startedAt, models }), recentLog: [] })
 
     const endWith = (diagnosis: Diagnosis.Diagnosis): Effect.Effect<Ended> =>
-      Effect.map(Clock.currentTimeMillis, (now) => ({
-        diagnosis,
-        healthyFor: readySince === undefined ? 0 : now - readySince,
-        lines: log.lines()
-      }))
+      Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        // The container may take its time to stop, and takes no more requests meanwhile.
+        yield* board.change(name, { status: EngineStatus.Starting({ detail: Diagnosis.text(diagnosis) }) })
+        return { diagnosis, healthyFor: readySince === undefined ? 0 : now - readySince, lines: log.lines() }
+      })
 
     yield* board.change(name, {
       status: EngineStatus.Loading({ detail: adopted ? "Looking whether it still serves" : "Started; not ready yet" })
     })
-    const reading = yield* Effect.forkScoped(readLog)
+    const reading = yield* Effect.forkScoped(readLog(adopted ? { tail: adoptedTail } : {}))
     const exit = yield* Deferred.make<ContainerExit | undefined>()
-    yield* Effect.forkScoped(Effect.flatMap(endOf(docker, id), (ended) => Deferred.succeed(exit, ended)))
+    yield* Effect.forkScoped(Effect.flatMap(endOf(docker, id), (ended) =>
+      Deferred.succeed(exit, ended)))
     const died = Effect.gen(function*() {
       const ended = yield* Deferred.await(exit)
+      // Nobody is to be sent there while it is found out why.
+      yield* board.change(name, { status: EngineStatus.Starting({ detail: "Its container ended" }) })
       yield* Effect.timeoutOption(Fiber.await(reading), logGrace)
       return Diagnosis.ofDeath({
         engine: name,
@@ -243,7 +304,8 @@ export const live = (
     })
 
     const started = yield* Effect.raceFirst(
-      Effect.either(Effect.mapError(probe.ready(progress), ({ diagnosis }) => diagnosis)),
+      Effect.either(Effect.mapError(probe.ready(progress), ({ diagnosis }) =>
+        diagnosis)),
       Effect.map(Effect.raceFirst(died, stalled), (diagnosis) => Either.left(diagnosis))
     )
     if (Either.isLeft(started)) {

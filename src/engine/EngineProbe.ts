@@ -27,8 +27,10 @@ export interface EngineProbe {
   readonly ready: (onProgress: OnProgress) => Effect.Effect<ReadonlyArray<string>, NotToBeHad>
   /** One check of a ready engine, with the names that it answers to now. */
   readonly check: Effect.Effect<ReadonlyArray<string>, EngineHttp.EngineSilent>
-  /** Asked now and then: does it use the GPU that it was given? */
-  readonly look: Effect.Effect<ReadonlyArray<Finding>>
+  /** Whether one of these names is what it is to serve. */
+  readonly serves: (models: ReadonlyArray<string>) => boolean
+  /** Asked now and then: does it use the GPU that it was given? `undefined` when nothing is loaded that would tell. */
+  readonly look: Effect.Effect<ReadonlyArray<Finding> | undefined>
   /**
    * How many requests it works on and how many tokens it has made, where it tells: one that works on requests and
    * makes no tokens is hung, whatever it says of its health.
@@ -36,6 +38,8 @@ export interface EngineProbe {
   readonly load: Effect.Effect<Vllm.Load | undefined>
   /** What a log line says of how far the start is. */
   readonly stageOf: (line: string) => string | undefined
+  /** The kind of device that it computes on, where a log line says so: `cuda`, `rocm`, `cpu`. */
+  readonly deviceOf: (line: string) => string | undefined
   /** Lines that only say that the agent itself asked. */
   readonly isNoise: (line: string) => boolean
 }
@@ -77,20 +81,23 @@ export const vllm = (
       return Either.isLeft(decoded) ? [] : decoded.right.data.map(({ id }) => id)
     }
   )
+  const serves = (listed: ReadonlyArray<string>) => names.some((name) => listed.includes(name))
   // Health alone can be fine with an engine that hangs.
   const check = Effect.flatMap(
     Effect.zipRight(get("/health"), models),
     (listed) =>
-      names.some((name) => listed.includes(name))
+      serves(listed)
         ? Effect.succeed(listed)
         : Effect.fail(new EngineHttp.EngineSilent({ reason: `it does not list ${names.join(", ")}` }))
   )
   return {
     ready: () => again(check, readyInterval),
     check,
-    look: Effect.succeed([]),
+    serves,
+    look: Effect.succeed(undefined),
     load: Effect.orElseSucceed(Effect.map(get("/metrics"), Vllm.loadOf), () => undefined),
     stageOf: (line) => Vllm.stageOf(line),
+    deviceOf: Vllm.platformOf,
     isNoise: Vllm.isNoise
   }
 }
@@ -201,17 +208,14 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
           })
         )
       }),
-    // One whose model somebody removed would be ready for nothing; a start pulls it again.
-    check: Effect.filterOrFail(
-      Effect.zipRight(get("/api/version"), models),
-      (listed) => Ollama.hasModel(listed, plan.model),
-      () => new EngineHttp.EngineSilent({ reason: `it does not list ${plan.model} any more` })
-    ),
+    check: Effect.zipRight(get("/api/version"), models),
+    serves: (listed) => Ollama.hasModel(listed, plan.model),
     look: plan.gpus === undefined
-      ? Effect.succeed([])
-      : Effect.orElseSucceed(Effect.map(get("/api/ps"), Ollama.partlyOnCpu), () => []),
+      ? Effect.succeed(undefined)
+      : Effect.orElseSucceed(Effect.map(get("/api/ps"), Ollama.partlyOnCpu), () => undefined),
     load: Effect.succeed(undefined),
     stageOf: Ollama.stageOf,
+    deviceOf: Ollama.libraryOf,
     isNoise: Ollama.isNoise
   }
 }

@@ -45,6 +45,9 @@ const longestRefusal = Duration.seconds(30)
 const reportedLines = 20
 /** The least time between two reports of how far a pull is. */
 const progressMillis = 250
+/** A GPU's memory is looked at so often, with so much time in between, before it is said to be too full. */
+const shortageLooks = 5
+const shortageInterval = Duration.seconds(1)
 
 /** What differs from engine to engine. */
 interface Definition {
@@ -150,11 +153,22 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     while (true) {
       const answer = yield* Effect.either(docker.ping)
       if (Either.isRight(answer)) {
-        if (told !== undefined) yield* Effect.logInfo(`Docker answers: going on with ${title}`)
+        if (told !== undefined) {
+          yield* Effect.logInfo(`Docker answers: going on with ${title}`)
+          yield* board.change(name, { findings: board.get(name).plan?.findings ?? [] })
+        }
         return
       }
       const error = answer.left
-      yield* become(EngineStatus.Starting({ detail: `Waiting for Docker. ${error.message}` }))
+      const diagnosis = Diagnosis.ofDockerError(name, error)
+      const nextTryAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
+      yield* board.change(name, {
+        // No Docker, or none that may be used, takes somebody to act; one that is down may come by itself.
+        status: diagnosis.lasting
+          ? EngineStatus.Failed({ attempt: 0, nextTryAt, diagnosis })
+          : EngineStatus.Starting({ detail: `Waiting for Docker. ${error.message}` }),
+        findings: [...(board.get(name).plan?.findings ?? []), failedFinding(name, diagnosis)]
+      })
       if (told !== error._tag) {
         told = error._tag
         yield* Effect.logWarning(`${title} waits for Docker, and starts when it answers. ${error.message}`)
@@ -199,22 +213,40 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
         seen = Either.isRight(again) && again.right.gpus !== undefined ? seen + 1 : 0
         if (seen < 2 || board.get(name).activity.inFlight > 0) continue
         yield* Effect.logInfo(`There is a GPU now: ${title} is started again to use it`)
+        yield* become(EngineStatus.Starting({ detail: "Stopping it, to start it again with the GPU" }))
         return
       }
     })
 
-  /** `undefined` when it is to begin again with nothing counted: Docker went away in the middle, or a GPU has come. */
-  const life: Effect.Effect<EngineLife.Ended | undefined> = Effect.gen(function*() {
-    const planned = definition.plan(yield* machine.look(nodeId))
+  const planNow = Effect.map(machine.look(nodeId), definition.plan)
+
+  /** What there is too little of, where it lasts: what was just removed gives its GPU memory back after a moment. */
+  const shortageNow = Effect.gen(function*() {
+    for (let look = 1;; look++) {
+      const planned = yield* planNow
+      const shortage = Either.isRight(planned) ? definition.shortage(planned.right) : undefined
+      if (shortage === undefined || look === shortageLooks) return shortage
+      yield* Effect.sleep(shortageInterval)
+    }
+  })
+
+  /** `again` when it is to begin anew with nothing counted: Docker went away in the middle, or a GPU has come. */
+  const life: Effect.Effect<EngineLife.Ended | "again"> = Effect.gen(function*() {
+    const first = yield* planNow
+    if (Either.isRight(first)) {
+      yield* board.change(name, { plan: first.right })
+      yield* dockerAnswers
+    }
+    // Docker may have been away for long.
+    const planned = Either.isLeft(first) ? first : yield* planNow
     if (Either.isLeft(planned)) {
       return neverLived(Diagnosis.refused(name, planned.left.problem, planned.left.remedy))
     }
     const plan = planned.right
     yield* board.change(name, { plan })
-    yield* dockerAnswers
     const found = yield* Adoption.adoptable(docker, plan.spec)
     if (found === undefined) {
-      const shortage = definition.shortage(plan)
+      const shortage = yield* shortageNow
       if (shortage !== undefined) return neverLived(shortage)
       yield* pull(plan.spec.image)
       yield* become(EngineStatus.Starting({ detail: "Making its container" }))
@@ -225,7 +257,7 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
       const probe = definition.probe(plan)
       return yield* Effect.raceFirst(
         Effect.scoped(EngineLife.live(dependencies, { plan, probe, id, adopted: found !== undefined })),
-        Effect.as(gpuAppears(plan), undefined)
+        Effect.as(gpuAppears(plan), "again" as const)
       )
     }).pipe(
       Effect.onExit((exit) =>
@@ -235,9 +267,17 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     )
   }).pipe(
     Effect.catchAll((error) =>
-      Effect.succeed(
-        DockerError.isUnavailable(error) ? undefined : neverLived(Diagnosis.ofDockerError(name, error))
-      )
+      Effect.gen(function*() {
+        if (DockerError.isUnavailable(error)) {
+          // One that answers and does not do what it is asked is not away.
+          const answers = yield* Effect.isSuccess(docker.ping)
+          if (!answers || error._tag !== "DockerTimeout") {
+            yield* Effect.logWarning(`${title} begins again when Docker answers. ${error.message}`)
+            return "again" as const
+          }
+        }
+        return neverLived(Diagnosis.ofDockerError(name, error))
+      })
     ),
     // A mistake of ours in one engine's care must not be silent, nor the end of it.
     Effect.catchAllDefect((defect) =>
@@ -248,19 +288,23 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
   return Effect.gen(function*() {
     let attempt = 0
     let toldBefore: string | undefined
+    let wasRefused = false
     while (true) {
       const ended = yield* life
-      if (ended === undefined) {
+      if (ended === "again") {
         yield* Effect.sleep(firstDockerWait)
         continue
       }
       const { diagnosis, healthyFor, lines } = ended
-      if (healthyFor >= Duration.toMillis(times.healthyAgain)) {
+      // What was waited for before it could be tried says nothing of how well it runs.
+      const isRefused = diagnosis.cause === "refused"
+      if (healthyFor >= Duration.toMillis(times.healthyAgain) || isRefused !== wasRefused) {
+        wasRefused = isRefused
         attempt = 0
         toldBefore = undefined
       }
       attempt++
-      const longest = diagnosis.cause === "refused"
+      const longest = isRefused
         ? Duration.min(longestRefusal, times.longestBackoff)
         : times.longestBackoff
       const backoff = Duration.min(Duration.times(times.firstBackoff, 2 ** Math.min(attempt - 1, 20)), longest)
@@ -274,7 +318,7 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
       yield* board.change(name, {
         status: diagnosis.lasting ? EngineStatus.Failed(next) : EngineStatus.Restarting(next),
         // What was never tried is not tried again either.
-        restarts: diagnosis.cause === "refused" ? restarts : restarts + 1,
+        restarts: isRefused ? restarts : restarts + 1,
         recentLog: lines.slice(-reportedLines),
         findings: [...(plan?.findings ?? []), failedFinding(name, diagnosis)]
       })
@@ -298,14 +342,18 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
 const sweep = ({ docker, nodeId, settings }: Dependencies): Effect.Effect<void> =>
   Effect.gen(function*() {
     let wait = firstDockerWait
-    // Where an engine is to run, its own care says so.
-    let told = EngineSettings.enabled(settings).length > 0
+    let told: string | undefined
     while (true) {
       const swept = yield* Effect.either(Adoption.sweep(docker, nodeId, EngineSettings.enabled(settings)))
       if (Either.isRight(swept)) return
-      if (!told) {
-        told = true
-        yield* Effect.logInfo(`Containers of an earlier run are looked for when Docker answers. ${swept.left.message}`)
+      const { message } = swept.left
+      // Where an engine is to run, its own care says that Docker is away.
+      const isSaid = DockerError.isUnavailable(swept.left) && EngineSettings.enabled(settings).length > 0
+      if (told !== message && !isSaid) {
+        told = message
+        yield* Effect.logWarning(
+          `What an earlier run left in Docker cannot be removed now, and is tried again. ${message}`
+        )
       }
       yield* Effect.sleep(wait)
       wait = Duration.min(Duration.times(wait, 2), longestDockerWait)

@@ -6,6 +6,7 @@ import { Finding } from "../capabilities/NodeCapabilities.js"
 import { type AgentSettings, settings as agentSettings } from "../config/AgentConfig.js"
 import { formatBytes } from "../docker/DockerError.js"
 import type { Diagnosis } from "./Diagnosis.js"
+import * as EngineFindings from "./EngineFindings.js"
 import * as EnginePlan from "./EnginePlan.js"
 import * as GpuSelection from "./GpuSelection.js"
 import type { MachineFacts } from "./Machine.js"
@@ -32,6 +33,12 @@ const imageFor = (settings: AgentSettings, selection: GpuSelection.GpuSelection 
     ? "ollama/ollama:rocm"
     : settings.ollamaImage
 
+/** Ollama uses Intel's GPUs through Vulkan, which has a choice of its own. */
+const vulkan = ({ devices }: GpuSelection.GpuSelection): Record<string, string> => ({
+  OLLAMA_VULKAN: "1",
+  ...(devices === "all" ? {} : { GGML_VK_VISIBLE_DEVICES: devices.join(",") })
+})
+
 /** The container, or why there can be none on this machine. */
 export const plan = (
   settings: AgentSettings,
@@ -57,7 +64,7 @@ export const plan = (
         ...parts?.env,
         // The image asks for all of NVIDIA's, which a default runtime of NVIDIA's would grant.
         ...(selection === undefined ? { NVIDIA_VISIBLE_DEVICES: "void" } : {}),
-        ...(selection?.vendor === "intel" ? { OLLAMA_VULKAN: "1" } : {})
+        ...(selection?.vendor === "intel" ? vulkan(selection) : {})
       },
       secrets: passed.secrets,
       ports: [{ container: containerPort, hostIp: EnginePlan.bindIp(settings), host: settings.ollamaPort }],
@@ -99,18 +106,6 @@ export const isNoise = (line: string): boolean =>
 export const libraryOf = (line: string): string | undefined =>
   /inference compute.*?\blibrary=(\w+)/.exec(line)?.[1]?.toLowerCase()
 
-const fallbackRemedy =
-  "Check that the container toolkit is set up and the driver loads in containers; a restart of the engine looks again."
-
-/** It was given a GPU and does not see it. */
-export const noGpuSeen: Finding = new Finding({
-  code: "engine.gpu-not-used",
-  severity: "warning",
-  subject: "Ollama",
-  message: "Ollama was given a GPU and computes on the CPU: it does not see the GPU inside its container.",
-  remedy: fallbackRemedy
-})
-
 const decodePs = Schema.decodeUnknownEither(Schema.parseJson(Schema.Struct({
   models: Schema.Array(Schema.Struct({
     name: Schema.String,
@@ -119,10 +114,10 @@ const decodePs = Schema.decodeUnknownEither(Schema.parseJson(Schema.Struct({
   }))
 })))
 
-/** What `/api/ps` says of models that do not fit the GPU. */
-export const partlyOnCpu = (body: string): ReadonlyArray<Finding> => {
+/** What `/api/ps` says of models that do not fit the GPU; `undefined` when none is loaded. */
+export const partlyOnCpu = (body: string): ReadonlyArray<Finding> | undefined => {
   const decoded = decodePs(body)
-  if (Either.isLeft(decoded)) return []
+  if (Either.isLeft(decoded) || decoded.right.models.length === 0) return undefined
   return decoded.right.models.flatMap(({ name, size, size_vram = 0 }) =>
     size <= 0 || size_vram >= size ? [] : [
       new Finding({
@@ -133,7 +128,7 @@ export const partlyOnCpu = (body: string): ReadonlyArray<Finding> => {
           ? `${name} runs on the CPU although Ollama was given a GPU.`
           : `${formatBytes(size - size_vram)} of ${name}'s ${formatBytes(size)} do not fit the GPU and run on the CPU.`,
         remedy: size_vram === 0
-          ? fallbackRemedy
+          ? EngineFindings.gpuRemedy
           : "Take a smaller or more quantized model, a shorter context (OLLAMA_CONTEXT_LENGTH), or free GPU memory."
       })
     ]
@@ -161,6 +156,14 @@ export type PullLine = typeof PullLine.Type
 /** Why a model could not be pulled. */
 export const pullDiagnosis = (model: string, error: string): Diagnosis => {
   const name = JSON.stringify(model)
+  if (/permission denied/i.test(error)) {
+    return {
+      cause: "no-permission",
+      message: `Ollama may not write where it keeps its models (${error}).`,
+      remedy: "Give the directory of --ollama-volume to root, or use a volume by its name.",
+      lasting: true
+    }
+  }
   if (/file does not exist|not found|invalid model name|name is invalid|manifest unknown/i.test(error)) {
     return {
       cause: "model-not-found",

@@ -3,6 +3,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { type AgentSettings, settings as agentSettings } from "../config/AgentConfig.js"
+import * as ContainerSpec from "../docker/ContainerSpec.js"
 import { formatBytes } from "../docker/DockerError.js"
 import * as Diagnosis from "./Diagnosis.js"
 import * as EnginePlan from "./EnginePlan.js"
@@ -11,8 +12,8 @@ import type { MachineFacts } from "./Machine.js"
 
 /** Inside the container; the image's default. */
 const containerPort = 8000
-/** What vLLM compiled for this machine: executable, so it is shared with nobody. */
-const compileCache = "orchion-vllm-compile-cache"
+/** What vLLM compiled for this node: executable, so it is shared with no other. */
+const compileCache = (nodeId: string) => `${ContainerSpec.nameOf({ nodeId, engine: "vllm" })}-compile-cache`
 /** The share of a GPU's memory that vLLM takes when nothing is said. */
 const defaultUtilization = 0.9
 /** What its CPU kernels need of `/dev/shm`, as its documentation says. */
@@ -90,6 +91,9 @@ export const badArgument = (args: ReadonlyArray<string>): BadArgument | undefine
     const [name = ""] = arg.split(/[=\s]/)
     const setting = ownOptions.get(nameOf(arg))
     if (setting !== undefined) return { name, problem: `that is given by ${setting}`, expected: "other arguments" }
+    if (/^--(?:ssl-|uds$)/.test(nameOf(arg))) {
+      return { name, problem: "the agent asks vLLM over plain HTTP, on its port", expected: "other arguments" }
+    }
     // vLLM would take it for one option of that name; and a secret in it would not be known for one.
     if (/^--?[\w-]+\s/.test(arg)) {
       return { name, problem: "option and value are one argument", expected: `--vllm-arg=${name}=VALUE` }
@@ -109,17 +113,25 @@ const gpusNeeded = (settings: AgentSettings): number =>
 const multipliers = (settings: AgentSettings): string =>
   ["--pipeline-parallel-size", "--data-parallel-size"].filter((name) => sizeOf(settings, name) > 1).join(" and ")
 
-/** Arguments without the API's key, and the key: an argument can be read by everybody on the machine. */
-const withoutKey = (
+/** Options whose values are secrets, and the variables that say the same. */
+const secretOptions: ReadonlyMap<string, string> = new Map([["--api-key", "VLLM_API_KEY"], ["--hf-token", "HF_TOKEN"]])
+
+/** Arguments without secrets, and these by their variables: an argument can be read by everybody on the machine. */
+const withoutSecrets = (
   args: ReadonlyArray<string>
-): { readonly args: ReadonlyArray<string>; readonly key: string | undefined } => {
+): { readonly args: ReadonlyArray<string>; readonly secrets: Readonly<Record<string, string>> } => {
   const kept: Array<string> = []
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? ""
-    if (nameOf(arg) !== "--api-key") kept.push(arg)
+    if (!secretOptions.has(nameOf(arg))) kept.push(arg)
     else if (!arg.includes("=")) index++
   }
-  return { args: kept, key: optionOf(args, "--api-key") }
+  const secrets: Record<string, string> = {}
+  for (const [option, variable] of secretOptions) {
+    const value = optionOf(args, option)
+    if (value !== undefined && value !== "") secrets[variable] = value
+  }
+  return { args: kept, secrets }
 }
 
 /** Where things are on this machine means nothing in a container, and would lead past the volumes. */
@@ -181,10 +193,10 @@ export const plan = (
       }
     }
 
-    const { args, key } = withoutKey(settings.vllmArgs)
+    const { args, secrets } = withoutSecrets(settings.vllmArgs)
     const passed = EnginePlan.passedOn(machine.env, (name) =>
       /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && !isPlace(name) && !isAddress(name))
-    const apiKey = key ?? passed.secrets["VLLM_API_KEY"]
+    const apiKey = secrets["VLLM_API_KEY"] ?? passed.secrets["VLLM_API_KEY"]
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
     const spec = yield* EnginePlan.specOf("vllm", {
       nodeId: machine.nodeId,
@@ -205,11 +217,11 @@ export const plan = (
           ? { VLLM_CPU_KVCACHE_SPACE: "4" }
           : {})
       },
-      secrets: { ...passed.secrets, ...(apiKey === undefined ? {} : { VLLM_API_KEY: apiKey }) },
+      secrets: { ...passed.secrets, ...secrets },
       ports: [{ container: containerPort, hostIp: EnginePlan.bindIp(settings), host: settings.vllmPort }],
       mounts: [
         EnginePlan.mountOf(settings.vllmVolume, "/root/.cache/huggingface"),
-        { _tag: "Volume", name: compileCache, target: "/root/.cache/vllm" },
+        { _tag: "Volume", name: compileCache(machine.nodeId), target: "/root/.cache/vllm" },
         ...(selection?.vendor === "intel"
           ? [{ _tag: "Bind", source: "/dev/dri/by-path", target: "/dev/dri/by-path", readOnly: true } as const]
           : [])
@@ -305,11 +317,17 @@ export const stageOf = (line: string): string | undefined => {
 /** Lines that only say that the agent itself asked. */
 export const isNoise = (line: string): boolean => /"(?:GET|HEAD) \/(?:health|metrics|v1\/models)[ ?]/.test(line)
 
+/** The platform that it found, as its log says: `cuda`, `rocm`, `cpu`. */
+export const platformOf = (line: string): string | undefined =>
+  /Automatically detected platform (\w{1,20})/.exec(line)?.[1]?.toLowerCase()
+
 /** Figures of its `/metrics`, summed over its engines; `undefined` where the page has none. */
 export interface Load {
   readonly running: number
   /** Prompt and generated tokens since its start. */
   readonly tokens: number
+  /** The part of the memory for contexts that is in use: it grows while a long prompt is read, before any token counts. */
+  readonly cacheUsage: number
 }
 
 const sumOf = (page: string, name: string): number | undefined => {
@@ -327,5 +345,9 @@ export const loadOf = (page: string): Load | undefined => {
   const generated = sumOf(page, "vllm:generation_tokens_total")
   return running === undefined || prompt === undefined || generated === undefined
     ? undefined
-    : { running, tokens: prompt + generated }
+    : {
+      running,
+      tokens: prompt + generated,
+      cacheUsage: sumOf(page, "vllm:kv_cache_usage_perc") ?? sumOf(page, "vllm:gpu_cache_usage_perc") ?? 0
+    }
 }

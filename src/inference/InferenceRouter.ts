@@ -191,6 +191,8 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
           return undefined
         }
         activity.inFlight += 1
+        // An engine that reads a long prompt is busy before its first token.
+        activity.lastProgressAt = Date.now()
         meter.asked()
         const from = performance.now()
         let firstTokenMillis: number | undefined

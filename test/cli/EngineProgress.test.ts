@@ -20,15 +20,15 @@ describe("how far an engine is", () => {
   it("is a bar with rate and time left", () => {
     const speed = EngineProgress.makeSpeed()
     speed.add(pulling(10 * mib), 0)
-    assert.deepStrictEqual(EngineProgress.bars([pulling(10 * mib)], speed), [
+    assert.deepStrictEqual(EngineProgress.bars([pulling(10 * mib)], speed, 0), [
       "  Ollama  ██░░░░░░░░░░░░░░░░░░░░░░  10 %  Pulling the model llama2"
     ])
     speed.add(pulling(50 * mib), 2_000)
-    assert.deepStrictEqual(EngineProgress.bars([pulling(50 * mib)], speed), [
+    assert.deepStrictEqual(EngineProgress.bars([pulling(50 * mib)], speed, 2_000), [
       "  Ollama  ████████████░░░░░░░░░░░░  50 %  20.0 MiB/s, 3 s left  Pulling the model llama2"
     ])
     assert.strictEqual(
-      EngineProgress.sentence(pulling(50 * mib), speed),
+      EngineProgress.sentence(pulling(50 * mib), speed, 2_000),
       "Ollama: Pulling the model llama2 (50 %), 20.0 MiB/s, 3 s left"
     )
   })
@@ -38,17 +38,18 @@ describe("how far an engine is", () => {
     for (let second = 0; second <= 20; second++) {
       speed.add(pulling(second * mib * (second < 10 ? 10 : 1)), second * 1_000)
     }
-    assert.isBelow(speed.of("ollama") ?? 0, 1.1 * mib)
+    assert.isBelow(speed.of("ollama", 20_000) ?? 0, 1.1 * mib)
+    assert.isBelow(speed.of("ollama", 60_000) ?? 0, 0.2 * mib)
     speed.add(pulling(0), 21_000)
-    assert.isUndefined(speed.of("ollama"))
+    assert.isUndefined(speed.of("ollama", 21_000))
     speed.add(pulling(1, { state: "ready" }), 22_000)
-    assert.isUndefined(speed.of("ollama"))
+    assert.isUndefined(speed.of("ollama", 22_000))
   })
 
   it("is nothing for an engine that is not on its way", () => {
     const speed = EngineProgress.makeSpeed()
-    assert.deepStrictEqual(EngineProgress.bars([pulling(1, { state: "ready", detail: "" })], speed), [])
-    assert.deepStrictEqual(EngineProgress.bars([pulling(1, { state: "failed" })], speed), [])
+    assert.deepStrictEqual(EngineProgress.bars([pulling(1, { state: "ready", detail: "" })], speed, 0), [])
+    assert.deepStrictEqual(EngineProgress.bars([pulling(1, { state: "failed" })], speed, 0), [])
   })
 
   it("tells time in what people would say", () => {

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process"
 import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, afterEach, assert, beforeAll, it, vi } from "@effect/vitest"
+import { afterEach, assert, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import * as Registry from "../docker/Registry.js"
 import * as Supervised from "../engine/Supervised.js"
 import { describeDocker, layer } from "../support/DockerTest.js"
@@ -13,8 +14,6 @@ import * as CommandProcess from "./CommandProcess.js"
 import * as EngineAgents from "./EngineAgents.js"
 
 vi.setConfig({ testTimeout: 60_000 })
-
-const compileCache = "orchion-vllm-compile-cache"
 
 /** The machine's own Docker would find NVIDIA's hook. */
 const hasHook = (() => {
@@ -32,13 +31,15 @@ const seeded = (seed: number) => () => {
   return (seed >> 8) / 2 ** 23
 }
 
+/** vLLM's, which each node has for itself. */
+const compileCacheOf = (nodeId: string) => `${ContainerSpec.nameOf({ nodeId, engine: "vllm" })}-compile-cache`
+
 await describeDocker("The command with engines", (engine) => {
   StandIns.useImages(engine)
 
   let count = 0
   const nodes = new Set<string>()
   const volumes = new Set<string>()
-  let hadCompileCache = true
   const volume = () => {
     const name = `${engine().nodeId}-command-${++count}`
     volumes.add(name)
@@ -78,20 +79,13 @@ await describeDocker("The command with engines", (engine) => {
   }
   const states = async (of: EngineAgents.Node) => (await of.containers()).map(({ engine, state }) => [engine, state])
 
-  beforeAll(async () => {
-    hadCompileCache = (await ask("GET", `/volumes/${compileCache}`))[0] === 200
-  })
   afterEach(async () => {
     CommandProcess.killAll()
     await EngineAgents.removeAll(engine().socket, nodes)
+    for (const id of nodes) await StandIns.removeVolume(engine().socket, compileCacheOf(id))
     for (const name of volumes) await StandIns.removeVolume(engine().socket, name)
     CommandProcess.removeFolders()
   })
-  afterAll(async () => {
-    // It may be somebody's own where the engine is the machine's.
-    if (!hadCompileCache) await StandIns.removeVolume(engine().socket, compileCache)
-  })
-
   /**
    * The agent is ended at 20 moments, whatever it does then. Each of the lanes is a node of its own, so that one starts
    * while the other waits.

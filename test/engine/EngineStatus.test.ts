@@ -86,4 +86,22 @@ describe("the board", () => {
       if (running !== undefined) running.activity.inFlight = 3
       assert.strictEqual(board.get("ollama").activity.inFlight, 3)
     }))
+
+  it.live("gives the newest to each of several readers, however slow one of them is", () =>
+    Effect.gen(function*() {
+      const board = yield* EngineBoard.make([{ name: "vllm", model: "a" }])
+      const last = 50
+      const reader = (pause: number) =>
+        Effect.fork(Stream.runDrain(Stream.takeUntil(
+          Stream.tap(board.engines.changes, () => Effect.sleep(pause)),
+          (reports) => reports[0]?.restarts === last
+        )))
+      const readers = [yield* reader(7), yield* reader(0), yield* reader(3)]
+      yield* Effect.sleep(20)
+      for (let restarts = 1; restarts <= last; restarts++) {
+        yield* board.change("vllm", { restarts })
+        if (restarts % 5 === 0) yield* Effect.sleep(1)
+      }
+      yield* Effect.timeout(Fiber.joinAll(readers), "5 seconds")
+    }))
 })

@@ -20,6 +20,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
   const run = <A, E>(effect: Effect.Effect<A, E, Docker | Scope.Scope>) => Effect.scoped(effect).pipe(provided)
 
   let count = 0
+  let swept = 0
   /** Another node for each test: its containers are its own. */
   const another = () => `${engine().nodeId}-${++count}`
 
@@ -58,6 +59,10 @@ await describeDocker("Engines under the agent's care", (engine) => {
     Effect.flatMap(Docker, (docker) => docker.list(ContainerSpec.selector({ nodeId })))
 
   afterEach(async () => {
+    for (; swept < count; swept++) {
+      const node = ContainerSpec.nameOf({ nodeId: `${engine().nodeId}-${swept + 1}`, engine: "vllm" })
+      await StandIns.removeVolume(engine().socket, `${node}-compile-cache`)
+    }
     const left = Effect.flatMap(
       Docker,
       (docker) => docker.list({ [ContainerSpec.Label.owner]: ContainerSpec.owner })

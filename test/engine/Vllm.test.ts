@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
 import { GpuProcess } from "../../src/capabilities/NodeCapabilities.js"
+import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import * as Vllm from "../../src/engine/Vllm.js"
 import { gib } from "../support/Machines.js"
 import {
@@ -28,7 +29,12 @@ const command = (values: Values, of?: Machine) => plan(values, of).spec.command
 
 const mounts = (more: ReadonlyArray<Record<string, unknown>> = []) => [
   { Type: "volume", Source: "orchion-vllm-weights", Target: "/root/.cache/huggingface", ReadOnly: false },
-  { Type: "volume", Source: "orchion-vllm-compile-cache", Target: "/root/.cache/vllm", ReadOnly: false },
+  {
+    Type: "volume",
+    Source: `${ContainerSpec.nameOf({ nodeId: "node-1", engine: "vllm" })}-compile-cache`,
+    Target: "/root/.cache/vllm",
+    ReadOnly: false
+  },
   ...more
 ]
 
@@ -253,6 +259,15 @@ describe("vLLM's container", () => {
       args.includes("--enforce-eager") ? ["--enforce-eager", "--seed", "1"] : []
     )
   })
+
+  it.each([[["--hf-token", "hf_of_args"]], [["--hf_token=hf_of_args"]]])(
+    "keeps the token out of the command: %j",
+    (args) => {
+      const made = plan({ "vllm-arg": args })
+      assert.notInclude(readable(made), "hf_of_args")
+      assert.include(body(made)["Env"], "HF_TOKEN=hf_of_args")
+    }
+  )
 })
 
 describe("vLLM's further arguments", () => {
@@ -365,7 +380,8 @@ vllm:prompt_tokens_total{engine="0"} 1e3
 vllm:generation_tokens_total 12.0
 vllm:generation_tokens_created{engine="0"} 1.76e+09
 `
-    assert.deepStrictEqual(Vllm.loadOf(page), { running: 3, tokens: 1012 })
+    assert.deepStrictEqual(Vllm.loadOf(page), { running: 3, tokens: 1012, cacheUsage: 0 })
+    assert.strictEqual(Vllm.loadOf(`${page}vllm:kv_cache_usage_perc{engine="0"} 0.25\n`)?.cacheUsage, 0.25)
     assert.isUndefined(Vllm.loadOf(""))
     assert.isUndefined(Vllm.loadOf(page.replace(/^vllm:prompt_tokens_total.*$/m, "")))
     assert.isUndefined(Vllm.loadOf(page.replace("1e3", "NaN")))
