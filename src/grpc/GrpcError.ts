@@ -48,11 +48,17 @@ export const isRetryable = (code: grpc.status, details: string, idempotent: bool
   || (code === grpc.status.RESOURCE_EXHAUSTED && !details.includes("larger than max"))
   || (idempotent && whenIdempotent.has(code))
 
+/**
+ * As it can be put on the wire, where halves of surrogate pairs cannot: what a peer wrote may hold them, and cutting a
+ * text makes them.
+ */
+export const wireText = (text: string): string => text.isWellFormed() ? text : text.toWellFormed()
+
 /** What a handler fails with to answer a call with a status. */
 export const fail = (code: grpc.status, details: string): GrpcError =>
   new GrpcError({
     code,
-    details: details.length > maxDetailsLength ? `${details.slice(0, maxDetailsLength)}…` : details,
+    details: wireText(details.length > maxDetailsLength ? `${details.slice(0, maxDetailsLength)}…` : details),
     method: "",
     peer: "",
     retryable: isRetryable(code, details, false)

@@ -111,7 +111,8 @@ export interface GrpcServer {
 
 const toStatus = (error: GrpcError.GrpcError): Partial<grpc.StatusObject> => ({
   code: error.code,
-  details: error.details
+  // grpc-js throws where it cannot encode them, and the call never ends.
+  details: GrpcError.wireText(error.details)
 })
 
 /** What to answer when a handler did not succeed. Defects are logged here and only named to the peer. */

@@ -43,6 +43,29 @@ const watched = <A, E>(stream: Stream.Stream<A, E>) =>
   })
 
 describe("a server's stream", () => {
+  it.scopedLive("ends with a status that holds half of a surrogate pair, before and behind its first message", () =>
+    Effect.gen(function*() {
+      const halved = "no \u{1f642}".slice(0, -1)
+      const plain = { code: GrpcError.Status.UNAVAILABLE, method: "", peer: "", retryable: true } as const
+      for (
+        const error of [
+          GrpcError.fail(GrpcError.Status.UNAVAILABLE, halved),
+          new GrpcError.GrpcError({ ...plain, details: halved })
+        ]
+      ) {
+        for (const many of [0, 3]) {
+          const client = yield* start({ Count: () => Stream.concat(upTo(many), Stream.fail(error)) })
+          const got: Array<number> = []
+          const failure = yield* Effect.flip(
+            Stream.runForEach(count(client), ({ number }) => Effect.sync(() => got.push(number)))
+          ).pipe(Effect.timeout("5 seconds"))
+          assert.deepInclude(failure, { code: GrpcError.Status.UNAVAILABLE, details: "no \ufffd" })
+          assert.strictEqual(got.length, many)
+        }
+      }
+      assert.isTrue(GrpcError.fail(GrpcError.Status.INTERNAL, "\u{1f642}x".repeat(1000)).details.isWellFormed())
+    }))
+
   it.scopedLive("arrives whole and in order", () =>
     Effect.gen(function*() {
       const client = yield* start({ Count: ({ number }) => upTo(number) })

@@ -42,6 +42,14 @@ describe("a unary call", () => {
       assert.strictEqual((yield* say(client, 41)).number, 42)
     }))
 
+  it.scopedLive("ends with a status that holds half of a surrogate pair", () =>
+    Effect.gen(function*() {
+      const error = { code: GrpcError.Status.NOT_FOUND, details: "no \ud83d", method: "", peer: "", retryable: false }
+      const client = yield* start({ Say: () => Effect.fail(new GrpcError.GrpcError(error)) })
+      const failure = yield* Effect.flip(say(client)).pipe(Effect.timeout("5 seconds"))
+      assert.deepInclude(failure, { code: GrpcError.Status.NOT_FOUND, details: "no \ufffd" })
+    }))
+
   it.scopedLive("is one of many on one connection", () =>
     Effect.gen(function*() {
       const client = yield* start({ Say: Effect.succeed })
