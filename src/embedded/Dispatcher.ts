@@ -37,6 +37,8 @@ const final = new Set<GrpcError.Status>([
   Status.FAILED_PRECONDITION
 ])
 
+const isFinal = ({ code, details }: GrpcError.GrpcError) => final.has(code) || GrpcError.isTooLarge(code, details)
+
 interface Connection {
   readonly client: GrpcClient.GrpcClient
   readonly scope: Scope.CloseableScope
@@ -56,6 +58,9 @@ const enginesOf = (node: NodeJson) => node.capabilities?.engines ?? []
 
 const hasReady = (node: NodeJson, model: string) =>
   enginesOf(node).some((engine) => engine.state === "ready" && isServedBy(engine, model))
+
+/** In any state. */
+const knows = (node: NodeJson, model: string) => enginesOf(node).some((engine) => isServedBy(engine, model))
 
 /** What the node itself calls the model. */
 const nameAt = (node: NodeJson, model: string) => {
@@ -124,8 +129,10 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
       const choose = (nodes: ReadonlyArray<NodeJson>, model: string, tried: ReadonlySet<string>) => {
         const left = nodes.filter((node) => !node.stale && node.agent_address !== "" && !tried.has(node.id))
         const ready = left.filter((node) => hasReady(node, model))
-        const silent = ready.length > 0 ? [] : left.filter(isSilent)
-        const others = ready.length + silent.length > 0 ? [] : left.filter(hasOllama)
+        // One that has it and cannot give it now says so better than those that do not know it.
+        const known = ready.length > 0 || nodes.some((node) => !node.stale && knows(node, model))
+        const silent = known ? [] : left.filter(isSilent)
+        const others = known || silent.length > 0 ? [] : left.filter(hasOllama)
         let best: NodeJson | undefined
         for (const node of [...ready, ...silent, ...others]) {
           if (best === undefined) {
@@ -246,9 +253,10 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
             tried.add(node.id)
             onNode?.(node.id)
             return Effect.catchAll(ask(node, model, call), (error) =>
-              begun() || final.has(error.code)
+              begun() || isFinal(error)
                 ? Effect.fail(asked(node, error))
-                : next(asked(node, error)))
+                // That it is not known here does not say why another could not give it.
+                : next(before !== undefined && error.code === Status.NOT_FOUND ? before : asked(node, error)))
           })
         return model === ""
           ? Effect.fail(GrpcError.fail(Status.INVALID_ARGUMENT, "the request names no model"))

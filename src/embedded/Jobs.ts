@@ -52,7 +52,8 @@ const invalid = (details: string) => GrpcError.fail(Status.INVALID_ARGUMENT, det
 const isOver = ({ status }: Job) => status === "JOB_STATUS_COMPLETED" || status === "JOB_STATUS_FAILED"
 
 /** Whether another try may go better: nobody can take it now, and somebody may later. */
-const mayPass = ({ code }: GrpcError.GrpcError) => code === Status.UNAVAILABLE || code === Status.RESOURCE_EXHAUSTED
+const mayPass = ({ code, details }: GrpcError.GrpcError) =>
+  code === Status.UNAVAILABLE || (code === Status.RESOURCE_EXHAUSTED && !GrpcError.isTooLarge(code, details))
 
 /** Jobs end with the scope. */
 export const make = (

@@ -39,7 +39,7 @@ export const errorBody = (message: string, type: string, code: string | null = n
 
 /** Too large for the node: the request's fault, although gRPC says RESOURCE_EXHAUSTED. */
 const refusalOf = ({ code, details }: GrpcError.GrpcError): Refusal =>
-  details.includes("larger than max")
+  GrpcError.isTooLarge(code, details)
     ? { status: 413, type: "invalid_request_error", code: "request_too_large" }
     : refusals.get(code) ?? internal
 

@@ -42,10 +42,14 @@ export class GrpcError extends Data.TaggedError("GrpcError")<{
   }
 }
 
+/** Whether a message was larger than its reader takes: it will be the next time, too. */
+export const isTooLarge = (code: grpc.status, details: string): boolean =>
+  code === grpc.status.RESOURCE_EXHAUSTED && details.includes("larger than max")
+
 /** Whether a call that ended with this status may be repeated. */
 export const isRetryable = (code: grpc.status, details: string, idempotent: boolean): boolean =>
   always.has(code)
-  || (code === grpc.status.RESOURCE_EXHAUSTED && !details.includes("larger than max"))
+  || (code === grpc.status.RESOURCE_EXHAUSTED && !isTooLarge(code, details))
   || (idempotent && whenIdempotent.has(code))
 
 /**

@@ -4,10 +4,17 @@ import * as Fiber from "effect/Fiber"
 import * as Jobs from "../../src/embedded/Jobs.js"
 import * as GrpcError from "../../src/grpc/GrpcError.js"
 import { methodOf } from "../../src/grpc/GrpcService.js"
-import type { ChatCompletionRequest } from "../../src/proto/generated/orchion/v1/ChatCompletionRequest.js"
-import type { ChatCompletionResponse__Output } from "../../src/proto/generated/orchion/v1/ChatCompletionResponse.js"
+import * as GrpcServer from "../../src/grpc/GrpcServer.js"
+import type {
+  ChatCompletionRequest,
+  ChatCompletionRequest__Output
+} from "../../src/proto/generated/orchion/v1/ChatCompletionRequest.js"
+import type {
+  ChatCompletionResponse,
+  ChatCompletionResponse__Output
+} from "../../src/proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { EmbeddingResponse__Output } from "../../src/proto/generated/orchion/v1/EmbeddingResponse.js"
-import { OrchestratorService, OrchionLLMService } from "../../src/proto/OrchionV1.js"
+import { NodeAgentService, OrchestratorService, OrchionLLMService } from "../../src/proto/OrchionV1.js"
 import * as Cluster from "../support/Cluster.js"
 import * as StandIns from "../support/engines/StandIns.js"
 import * as Inference from "../support/Inference.js"
@@ -26,6 +33,33 @@ const chat = ({ client }: Cluster.Cluster, asked: ChatCompletionRequest) =>
   })
 
 const unary = { deadline: "20 seconds" } as const
+
+type Answer = (
+  request: ChatCompletionRequest__Output,
+  outlet: GrpcServer.Outlet<ChatCompletionResponse>
+) => Effect.Effect<void, GrpcError.GrpcError>
+
+/** The port of a node that does this with each chat. */
+const answering = (relay: Answer) =>
+  Effect.map(
+    Effect.orDie(GrpcServer.make({ host: "127.0.0.1", port: 0 }, [
+      GrpcServer.serve(NodeAgentService)({
+        ChatCompletion: { relay },
+        Embeddings: () => Effect.fail(GrpcError.fail(Status.UNIMPLEMENTED, "no embeddings"))
+      })
+    ])),
+    ({ port }) => port
+  )
+
+/** A node that knows no model, and how often it was asked. */
+const unknowing = Effect.gen(function*() {
+  let times = 0
+  const port = yield* answering(() => {
+    times += 1
+    return Effect.fail(GrpcError.fail(Status.NOT_FOUND, "not here"))
+  })
+  return { port, asked: () => times }
+})
 
 const requestsOf = (standIn: StandIns.StandIn) =>
   Effect.map(
@@ -157,6 +191,59 @@ describe("the embedded orchestrator's inference", () => {
       assert.strictEqual(textOf(yield* chat(cluster, request("Hi"))), StandIns.answerText("Hi"))
       const error = yield* Effect.flip(chat(cluster, request("Hi", { model: "other" })))
       assert.strictEqual(error.code, Status.NOT_FOUND)
+    }))
+
+  it.scopedLive("does not ask others for a model that a node has and cannot give now", () =>
+    Effect.gen(function*() {
+      const vllm = yield* StandIns.scoped("vllm", { switches: { chatFault: "status", chatFaultStatus: 429 } })
+      const cluster = yield* Cluster.make([[engine("vllm", vllm.url)]])
+      const { asked, port } = yield* unknowing
+      yield* cluster.register(
+        Cluster.described("other", port, [engine("ollama", "", { models: ["llama2:latest"] })])
+      )
+      yield* cluster.register({ id: "old", agent_address: `127.0.0.1:${port}`, capabilities: { cpu: "8 cores" } })
+      assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi")))).code, Status.RESOURCE_EXHAUSTED)
+      yield* cluster.register(Cluster.described("node-0", 1, [engine("vllm", "", { state: "loading" })]))
+      assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi")))).code, Status.UNAVAILABLE)
+      assert.strictEqual(asked(), 0)
+      // A model that nobody has is asked of all who may know it.
+      assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi", { model: "x" })))).code, Status.NOT_FOUND)
+      assert.strictEqual(asked(), 2)
+    }))
+
+  it.scopedLive("tells why a node could not give a model, also when the next one does not know it", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([])
+      const busy = yield* answering(() => Effect.fail(GrpcError.fail(Status.RESOURCE_EXHAUSTED, "busy")))
+      const { port } = yield* unknowing
+      for (const [id, at] of [["a", busy], ["b", port]] as const) {
+        yield* cluster.register(Cluster.described(id, at, [engine("vllm", "")]))
+      }
+      for (let turn = 0; turn < 2; turn++) {
+        assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi")))).code, Status.RESOURCE_EXHAUSTED)
+      }
+    }))
+
+  it.scopedLive("offers a request that is too large to no other node, and tries no job with it again", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const cluster = yield* Cluster.make([])
+      const port = yield* answering(() => {
+        asked += 1
+        return Effect.fail(GrpcError.fail(Status.RESOURCE_EXHAUSTED, "Received message larger than max (9 vs 8)"))
+      })
+      for (const id of ["a", "b"]) yield* cluster.register(Cluster.described(id, port, [engine("vllm", "")]))
+      assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi")))).code, Status.RESOURCE_EXHAUSTED)
+      assert.strictEqual(asked, 1)
+      yield* cluster.client.unary(OrchestratorService, "SubmitJob", {
+        job_id: "one",
+        job_type: "JOB_TYPE_CHAT_COMPLETION",
+        payload: methodOf(OrchionLLMService, "ChatCompletion").requestSerialize(request("Hi"))
+      }, unary)
+      yield* Effect.sleep("400 millis")
+      const job = yield* cluster.client.unary(OrchestratorService, "GetJobStatus", { job_id: "one" }, unary)
+      assert.strictEqual(job.status, "JOB_STATUS_FAILED")
+      assert.strictEqual(asked, 2)
     }))
 
   it.scopedLive("tells what is served where, and how busy it is", () =>
