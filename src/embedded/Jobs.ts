@@ -10,7 +10,6 @@ import * as GrpcError from "../grpc/GrpcError.js"
 import { methodOf } from "../grpc/GrpcService.js"
 import * as ChatRelay from "../inference/ChatRelay.js"
 import type { ChatCompletionRequest__Output } from "../proto/generated/orchion/v1/ChatCompletionRequest.js"
-import type { ChatCompletionResponse } from "../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { EmbeddingRequest__Output } from "../proto/generated/orchion/v1/EmbeddingRequest.js"
 import type { GetJobStatusResponse } from "../proto/generated/orchion/v1/GetJobStatusResponse.js"
 import type { JobStatus } from "../proto/generated/orchion/v1/JobStatus.js"
@@ -94,21 +93,13 @@ export const make = (
 
     const chat = (job: Job, request: ChatCompletionRequest__Output) =>
       Effect.suspend(() => {
-        let answer: ChatCompletionResponse | undefined
-        const relay = ChatRelay.make((message, taken) => {
-          answer = message
-          taken()
-        })
-        return dispatcher.chat({ ...request, stream: false }, (flow) => {
+        const collector = ChatRelay.collect()
+        return dispatcher.chat({ ...request, stream: false }, () => {
           job.status = "JOB_STATUS_RUNNING"
-          return relay.open(flow)
+          return collector.open()
         }, assigned(job)).pipe(
-          Effect.zipRight(Effect.async<void>((resume) => relay.finish(() => resume(Effect.void)))),
-          Effect.flatMap(() =>
-            answer === undefined
-              ? Effect.fail(GrpcError.fail(Status.INTERNAL, "the node's answer was empty"))
-              : Effect.succeed(methodOf(OrchionLLMService, "ChatCompletion").responseSerialize(answer))
-          )
+          Effect.zipRight(collector.finish),
+          Effect.map((answer) => methodOf(OrchionLLMService, "ChatCompletion").responseSerialize(answer))
         )
       })
 

@@ -123,19 +123,12 @@ export const make = ({ dispatcher, headers }: OpenAiApiOptions): OpenAiApi => {
     })
 
   const whole = (response: ServerResponse, { request }: OpenAiRequest.ChatAsked) => {
-    let message: ChatCompletionResponse | undefined
-    const relay = ChatRelay.make((written, taken) => {
-      message = written
-      taken()
-    })
-    return dispatcher.chat(request, relay.open).pipe(
-      Effect.zipRight(Effect.async<void>((resume) => relay.finish(() => resume(Effect.void)))),
+    const collector = ChatRelay.collect()
+    return dispatcher.chat(request, collector.open).pipe(
+      Effect.zipRight(collector.finish),
       Effect.matchEffect({
         onFailure: (error) => failed(response, error),
-        onSuccess: () =>
-          message === undefined
-            ? failed(response, GrpcError.fail(Status.INTERNAL, "the node's answer was empty"))
-            : answer(response, 200, completionOf(message))
+        onSuccess: (message) => answer(response, 200, completionOf(message))
       })
     )
   }
@@ -144,10 +137,10 @@ export const make = ({ dispatcher, headers }: OpenAiApiOptions): OpenAiApi => {
     const sse = eventsTo(response, headers, includeUsage)
     const relay = ChatRelay.make(sse.write)
     return dispatcher.chat(request, relay.open).pipe(
-      Effect.zipRight(Effect.async<void>((resume) => relay.finish(() => resume(Effect.void)))),
+      Effect.zipRight(relay.finish),
       Effect.matchEffect({
         onFailure: (error) =>
-          Effect.async<void>((resume) => relay.flush(() => resume(Effect.void))).pipe(
+          relay.flush.pipe(
             Effect.zipRight(Effect.suspend(() => {
               if (!response.headersSent) return failed(response, error)
               const { code, type } = refusalOf(error)

@@ -95,11 +95,17 @@ export const make = ({ dispatcher, jobs, registry }: Parts): ReadonlyArray<GrpcS
     ChatCompletion: {
       relay: (request, { write }) =>
         Effect.suspend(() => {
+          if (!request.stream) {
+            const collector = ChatRelay.collect()
+            return Effect.flatMap(
+              Effect.zipRight(dispatcher.chat(request, collector.open), collector.finish),
+              (message) => Effect.async<void>((resume) => write(message, () => resume(Effect.void)))
+            )
+          }
           const relay = ChatRelay.make(write)
-          const end = (how: "finish" | "flush") => Effect.async<void>((resume) => relay[how](() => resume(Effect.void)))
           return dispatcher.chat(request, relay.open).pipe(
-            Effect.tapError(() => end("flush")),
-            Effect.zipRight(end("finish"))
+            Effect.tapError(() => relay.flush),
+            Effect.zipRight(relay.finish)
           )
         })
     },

@@ -90,12 +90,11 @@ export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptio
     const unfinished = [...texts.keys()].filter((index) => !last.finishReasons.has(index))
     const choices = byIndex([
       ...[...last.finishReasons].map(([index, reason]) => [index, messageOf(index, texts.get(index), reason)] as const),
-      ...unfinished.map((index) => [index, messageOf(index, texts.get(index), "stop")] as const)
+      ...unfinished.map((index) => [index, messageOf(index, texts.get(index), "")] as const)
     ])
     write({
       ...base,
-      // That it is complete is said by a finish reason, also where the engine gave none.
-      choices: choices.length > 0 ? choices.map(([, choice]) => choice) : [messageOf(0, undefined, "stop")],
+      choices: choices.map(([, choice]) => choice),
       ...(last.usage === undefined || last.usage === null ? {} : { usage: last.usage })
     }, taken)
   }

@@ -270,6 +270,78 @@ describe("the embedded orchestrator's inference", () => {
     }))
 })
 
+describe("an answer that a node ends well and that is not complete", () => {
+  const piece = (content: string, finish_reason = "") => ({
+    id: "x",
+    model: "test/model",
+    object: "chat.completion.chunk",
+    choices: [{ index: 0, message: { role: "assistant", content }, finish_reason }]
+  })
+
+  /** A cluster whose one node answers with these messages. */
+  const clusterOf = (messages: ReadonlyArray<ChatCompletionResponse>) =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([])
+      const port = yield* answering((_, { write }) =>
+        Effect.forEach(
+          messages,
+          (message) => Effect.async<void>((resume) => write(message, () => resume(Effect.void))),
+          { discard: true }
+        )
+      )
+      yield* cluster.register(Cluster.described("a", port, [engine("vllm", "")]))
+      return cluster
+    })
+
+  const post = (cluster: Cluster.Cluster, stream: boolean) =>
+    Effect.promise(async () => {
+      const response = await fetch(`${cluster.url}/v1/chat/completions`, {
+        method: "POST",
+        body: JSON.stringify({ model: "test/model", messages: [{ role: "user", content: "Hi" }], stream })
+      })
+      return { status: response.status, body: await response.text() }
+    })
+
+  const fate = (cluster: Cluster.Cluster) =>
+    Effect.gen(function*() {
+      yield* cluster.client.unary(OrchestratorService, "SubmitJob", {
+        job_id: "one",
+        job_type: "JOB_TYPE_CHAT_COMPLETION",
+        payload: methodOf(OrchionLLMService, "ChatCompletion").requestSerialize(request("Hi"))
+      }, unary)
+      yield* Effect.sleep("300 millis")
+      return yield* cluster.client.unary(OrchestratorService, "GetJobStatus", { job_id: "one" }, unary)
+    })
+
+  it.scopedLive("is an error to everyone who asked", () =>
+    Effect.gen(function*() {
+      for (const messages of [[], [piece("Hel"), piece("lo")]]) {
+        const cluster = yield* clusterOf(messages)
+        for (const stream of [true, false]) {
+          assert.strictEqual((yield* Effect.flip(chat(cluster, request("Hi", { stream })))).code, Status.UNAVAILABLE)
+        }
+        const streamed = yield* post(cluster, true)
+        assert.notInclude(streamed.body, "[DONE]")
+        assert.notInclude(streamed.body, "\"stop\"")
+        assert.include(streamed.body, "ended before it was complete")
+        assert.strictEqual((yield* post(cluster, false)).status, 503)
+        assert.notStrictEqual((yield* fate(cluster)).status, "JOB_STATUS_COMPLETED")
+      }
+    }))
+
+  it.scopedLive("is put together when it is complete, and came in pieces although it should not have", () =>
+    Effect.gen(function*() {
+      const cluster = yield* clusterOf([piece("Hel"), piece("lo"), piece("!", "length")])
+      const messages = yield* chat(cluster, request("Hi", { stream: false }))
+      assert.deepStrictEqual([messages.length, textOf(messages), finishOf(messages)], [1, "Hello!", "length"])
+      const { body } = yield* post(cluster, false)
+      assert.strictEqual(JSON.parse(body).choices[0].message.content, "Hello!")
+      const { result } = yield* fate(cluster)
+      const answer = methodOf(OrchionLLMService, "ChatCompletion").responseDeserialize(Buffer.from(result))
+      assert.strictEqual(answer.choices[0]?.message?.content, "Hello!")
+    }))
+})
+
 describe("jobs", () => {
   const payload = (asked: ChatCompletionRequest) =>
     methodOf(OrchionLLMService, "ChatCompletion").requestSerialize(asked)
