@@ -1,7 +1,13 @@
 /** Which node answers a request, and the request to it. Chats, jobs and the HTTP API all go this way. */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as GrpcClient from "../grpc/GrpcClient.js"
 import * as GrpcError from "../grpc/GrpcError.js"
@@ -26,6 +32,12 @@ const maxReceiveBytes = 256 * 1024 * 1024
 /** How long embeddings may take: all of them come at once, at the end. */
 const embeddingsDeadline = "10 minutes"
 
+/** More often, and servers of Go's would end the connection. What a node's silence tells comes sooner, where it beats. */
+const keepalive = "310 seconds"
+
+/** How long a connection may take to stand. */
+const connectTimeout = "5 seconds"
+
 /** A connection that nobody used for this long is closed. */
 const idleMillis = 5 * 60_000
 
@@ -37,6 +49,9 @@ const final = new Set<GrpcError.Status>([
   Status.FAILED_PRECONDITION
 ])
 
+/** The caller's own doing, and no fault of the node's. */
+const isCallers = new Set<GrpcError.Status>([Status.INVALID_ARGUMENT, Status.CANCELLED])
+
 const isFinal = ({ code, details }: GrpcError.GrpcError) => final.has(code) || GrpcError.isTooLarge(code, details)
 
 interface Connection {
@@ -44,6 +59,25 @@ interface Connection {
   readonly scope: Scope.CloseableScope
   inFlight: number
   usedAt: number
+}
+
+/** A request that a node works on. */
+interface Asked {
+  readonly nodeId: string
+  /** When it was asked, or last sent something. */
+  heardAt: number
+  readonly lost: Deferred.Deferred<never, GrpcError.GrpcError>
+}
+
+/** A request to a node; `heard` is told what comes, in pieces. */
+type Call<A> = (
+  client: GrpcClient.GrpcClient,
+  heard: (pieces: number) => void
+) => Effect.Effect<A, GrpcError.GrpcError>
+
+export interface DispatcherOptions {
+  /** How long a node whose heartbeats are missing, too, may send nothing of an answer until it is given up. Default 10 s. */
+  readonly silence?: Duration.DurationInput
 }
 
 /** What goes to a node for a model, through this orchestrator. */
@@ -99,8 +133,13 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
   }
 >() {
   /** Its connections are closed with the scope. */
-  static readonly make = (registry: NodeRegistry["Type"]): Effect.Effect<Dispatcher["Type"], never, Scope.Scope> =>
+  static readonly make = (
+    registry: NodeRegistry["Type"],
+    options: DispatcherOptions = {}
+  ): Effect.Effect<Dispatcher["Type"], never, Scope.Scope> =>
     Effect.gen(function*() {
+      const silence = Duration.toMillis(options.silence ?? "10 seconds")
+      const open = new Set<Asked>()
       const scope = yield* Effect.scope
       const connections = new Map<string, Connection>()
       const loads = new Map<string, Map<string, Load>>()
@@ -146,28 +185,43 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
         return best
       }
 
+      /** Unless somebody has come to use it. */
       const close = (address: string, connection: Connection) =>
         Effect.suspend(() => {
-          if (connections.get(address) === connection) connections.delete(address)
+          if (connection.inFlight > 0 || connections.get(address) !== connection) return Effect.void
+          connections.delete(address)
           return Scope.close(connection.scope, Exit.void)
         })
 
+      /** Counts its user, so that nobody closes it before it is used. */
       const connect = (address: string): Effect.Effect<Connection> =>
-        Effect.uninterruptible(Effect.gen(function*() {
+        Effect.gen(function*() {
           const known = connections.get(address)
-          if (known !== undefined) return known
+          if (known !== undefined) {
+            known.inFlight += 1
+            return known
+          }
           const own = yield* Scope.fork(scope, scope.strategy)
-          const client = yield* Scope.extend(GrpcClient.make({ address, maxReceiveBytes }), own)
-          const connection: Connection = { client, scope: own, inFlight: 0, usedAt: Date.now() }
+          const client = yield* Scope.extend(GrpcClient.make({ address, maxReceiveBytes, keepalive }), own)
+          const other = connections.get(address)
+          if (other !== undefined) {
+            other.inFlight += 1
+            yield* Scope.close(own, Exit.void)
+            return other
+          }
+          const connection: Connection = { client, scope: own, inFlight: 1, usedAt: Date.now() }
           connections.set(address, connection)
           return connection
-        }))
+        })
 
-      const sweep = Effect.suspend(() => {
+      const sweep = Effect.flatMap(registry.list, (nodes) => {
         const now = Date.now()
+        const byId = new Map(nodes.map((node) => [node.id, node]))
         for (const [id, models] of loads) {
-          for (const [model, { inFlight, tokens }] of models) {
-            if (inFlight === 0 && tokens.perSecond(now) === 0) models.delete(model)
+          const node = byId.get(id)
+          for (const [model, { inFlight }] of models) {
+            // What is served is counted for as long as its node is there; other names are any that somebody thought of.
+            if (inFlight === 0 && (node === undefined || !knows(node, model))) models.delete(model)
           }
           if (models.size === 0) {
             loads.delete(id)
@@ -182,34 +236,65 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
       })
       yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep("1 minute"), sweep)))
 
+      /** Gives up what was asked of nodes that are gone: a machine that lost its power closes no connection. */
+      const giveUp = Effect.suspend(() =>
+        Effect.forEach([...open].filter(({ heardAt }) => Date.now() - heardAt > silence), ({ lost, nodeId }) =>
+          Effect.flatMap(registry.get(nodeId), (node) =>
+            Option.isSome(node) && !node.value.stale ? Effect.void : Deferred.fail(
+              lost,
+              GrpcError.fail(
+                Status.UNAVAILABLE,
+                `node ${Option.match(node, { onNone: () => nodeId, onSome: nameOf })} is silent, and was given up`
+              )
+            )), { discard: true })
+      )
+      yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(silence / 2), giveUp)))
+
       /** Asks one node. */
       const ask = <A>(
         node: NodeJson,
         model: string,
-        call: (client: GrpcClient.GrpcClient, load: Load) => Effect.Effect<A, GrpcError.GrpcError>
+        call: Call<A>
       ): Effect.Effect<A, GrpcError.GrpcError> =>
-        Effect.flatMap(connect(node.agent_address), (connection) =>
-          Effect.suspend(() => {
-            const load = loadOf(node.id, nameAt(node, model))
-            load.inFlight += 1
-            load.requests += 1
-            connection.inFlight += 1
-            chosen.set(node.id, ++turn)
-            return call(connection.client, load).pipe(
-              Effect.tapError(() => Effect.sync(() => load.errors += 1)),
-              Effect.ensuring(Effect.sync(() => {
-                load.inFlight -= 1
-                connection.inFlight -= 1
-                connection.usedAt = Date.now()
-              })),
-              // A connection that failed is not waited for: the next request makes a new one.
-              Effect.tapError(({ code }) =>
-                code === Status.UNAVAILABLE && connection.inFlight === 0
-                  ? close(node.agent_address, connection)
-                  : Effect.void
+        Effect.acquireUseRelease(
+          connect(node.agent_address),
+          ({ client }) =>
+            Effect.suspend(() => {
+              const load = loadOf(node.id, nameAt(node, model))
+              const lost = Deferred.unsafeMake<never, GrpcError.GrpcError>(FiberId.none)
+              const asked: Asked = { nodeId: node.id, heardAt: Date.now(), lost }
+              const heard = (pieces: number) => {
+                asked.heardAt = Date.now()
+                load.tokens.add(pieces, asked.heardAt)
+              }
+              load.inFlight += 1
+              load.requests += 1
+              open.add(asked)
+              chosen.set(node.id, ++turn)
+              return client.connected(connectTimeout).pipe(
+                Effect.zipRight(Effect.raceFirst(call(client, heard), Deferred.await(lost))),
+                Effect.tapError(({ code }) =>
+                  Effect.sync(() => {
+                    if (!isCallers.has(code)) load.errors += 1
+                  })
+                ),
+                Effect.ensuring(Effect.sync(() => {
+                  load.inFlight -= 1
+                  open.delete(asked)
+                }))
               )
-            )
-          }))
+            }),
+          (connection, exit) => {
+            connection.inFlight -= 1
+            connection.usedAt = Date.now()
+            // A connection that failed is not waited for: the next request makes a new one.
+            return Exit.isFailure(exit) && Cause.failures(exit.cause).pipe(Chunk.some(({ code }) =>
+                code === Status.UNAVAILABLE
+              ))
+              ? close(node.agent_address, connection)
+              : Effect.void
+          }
+        )
 
       const nobody = (nodes: ReadonlyArray<NodeJson>, model: string): GrpcError.GrpcError => {
         const name = JSON.stringify(model.slice(0, 200))
@@ -221,7 +306,7 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
             return GrpcError.fail(
               Status.UNAVAILABLE,
               `model ${name} cannot be used now: ${engine.name} on ${
-                node.hostname || node.id
+                nameOf(node)
               } is ${engine.state}${detail}`
             )
           }
@@ -242,7 +327,7 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
       const dispatch = <A>(
         model: string,
         onNode: ((id: string) => void) | undefined,
-        call: (client: GrpcClient.GrpcClient, load: Load) => Effect.Effect<A, GrpcError.GrpcError>,
+        call: Call<A>,
         begun: () => boolean
       ): Effect.Effect<A, GrpcError.GrpcError> => {
         const tried = new Set<string>()
@@ -267,12 +352,12 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
         chat: (request, open, onNode) =>
           Effect.suspend(() => {
             let begun = false
-            return dispatch(request.model, onNode, (client, load) =>
+            return dispatch(request.model, onNode, (client, heard) =>
               client.receive(NodeAgentService, "ChatCompletion", request, (inlet) => {
                 const take = open(inlet)
                 return (message) => {
                   begun = true
-                  load.tokens.add(message.pieces || 1, Date.now())
+                  heard(piecesOf(message))
                   take(message)
                 }
               }), () =>
@@ -318,11 +403,17 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
     })
 }
 
+const nameOf = ({ hostname, id }: NodeJson) => hostname || id
+
+/** Agents in the field do not tell how many it joins. */
+const piecesOf = ({ choices, pieces }: ChatCompletionResponse__Output) =>
+  pieces || (choices.some(({ message, reasoning }) => (message?.content ?? "") !== "" || reasoning !== "") ? 1 : 0)
+
 /** A node's error, with the node's name where the node itself did not speak. */
 const asked = (node: NodeJson, error: GrpcError.GrpcError): GrpcError.GrpcError =>
   error.code === Status.UNAVAILABLE && /^(?:No connection established|Connection dropped|connect )/.test(error.details)
     ? GrpcError.fail(
       error.code,
-      `node ${node.hostname || node.id} cannot be reached at ${node.agent_address}, where it says it answers`
+      `node ${nameOf(node)} cannot be reached at ${node.agent_address}, where it says it answers`
     )
     : GrpcError.fail(error.code, error.details)
