@@ -74,16 +74,17 @@ export const make = (
       job.bytes = now
     }
 
-    /** Forgets the oldest that are over, until there is room. */
-    const makeRoom = (more: number): boolean => {
-      if (jobs.size < maxJobs && bytes + more <= maxBytes) return true
+    /** Forgets the oldest that are over, until there is room for so many bytes, and for so many jobs. */
+    const makeRoom = (more: number, others: number): boolean => {
+      const fits = () => jobs.size + others <= maxJobs && bytes + more <= maxBytes
+      if (fits()) return true
       for (const job of jobs.values()) {
         if (!isOver(job)) continue
         jobs.delete(job.id)
         keep(job, 0)
-        if (jobs.size < maxJobs && bytes + more <= maxBytes) return true
+        if (fits()) return true
       }
-      return jobs.size < maxJobs && bytes + more <= maxBytes
+      return fits()
     }
 
     const assigned = (job: Job) => (node: string) => {
@@ -117,6 +118,8 @@ export const make = (
       Effect.gen(function*() {
         const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(patience)
         const result = yield* work.pipe(
+          // Not while it waits for the next try: others can be answered then.
+          places.withPermits(1),
           Effect.tapError(() => Effect.sync(() => job.status = "JOB_STATUS_PENDING")),
           Effect.retry({
             schedule: Schedule.exponential("500 millis").pipe(
@@ -126,21 +129,26 @@ export const make = (
             while: (error) => Effect.map(Clock.currentTimeMillis, (now) => mayPass(error) && now < until)
           })
         )
-        if (!makeRoom(result.length - job.bytes)) {
+        if (!makeRoom(result.length - job.bytes, 0)) {
           return yield* GrpcError.fail(Status.RESOURCE_EXHAUSTED, "there is no room left to keep the result")
         }
         keep(job, result.length)
         job.result = result
         job.status = "JOB_STATUS_COMPLETED"
       }).pipe(
+        Effect.catchAllDefect((defect) =>
+          Effect.zipRight(
+            Effect.logError(`A defect in the job ${job.id}`, defect),
+            Effect.fail(GrpcError.fail(Status.INTERNAL, "internal error"))
+          )
+        ),
         Effect.catchAll((error) =>
           Effect.sync(() => {
             keep(job, 0)
             job.errorMessage = error.details
             job.status = "JOB_STATUS_FAILED"
           })
-        ),
-        places.withPermits(1)
+        )
       )
 
     const decode = <A>(
@@ -186,7 +194,7 @@ export const make = (
           if (jobs.has(id)) {
             return yield* GrpcError.fail(Status.ALREADY_EXISTS, `there is a job ${JSON.stringify(id)} already`)
           }
-          if (!makeRoom(bytes.length)) {
+          if (!makeRoom(bytes.length, 1)) {
             return yield* GrpcError.fail(
               Status.RESOURCE_EXHAUSTED,
               `${jobs.size} jobs wait or run, which is as many as this orchestrator keeps; try again later`
