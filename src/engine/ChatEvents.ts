@@ -29,7 +29,7 @@ export interface ChatEvents {
   readonly push: (bytes: Buffer) => void
   /** The answer is over: that was either expected or an error. */
   readonly end: () => void
-  /** Every choice that began has its end. */
+  /** There are all choices, each with its end. */
   readonly complete: () => boolean
 }
 
@@ -60,10 +60,10 @@ export const usageOf = (value: unknown): Usage | undefined => {
 }
 
 /**
- * An answer is complete when every choice that began has a finish reason, and then `[DONE]` or the end comes. Any other
- * end is a failure, never a short answer.
+ * An answer is complete when as many choices as were asked for began and every one has a finish reason, and then
+ * `[DONE]` or the end comes. Any other end is a failure, never a short answer.
  */
-export const make = (listener: ChatListener): ChatEvents => {
+export const make = (listener: ChatListener, choices = 1): ChatEvents => {
   let over = false
   let first = true
   let usage: Usage | undefined
@@ -77,7 +77,7 @@ export const make = (listener: ChatListener): ChatEvents => {
     listener.failed(error)
   }
   const garbled = (reason: string) => fail(new EngineError({ kind: "garbled", reason }))
-  const isComplete = () => begun.size > 0 && begun.size === finishReasons.size
+  const isComplete = () => begun.size >= Math.max(1, choices) && begun.size === finishReasons.size
   const finish = () => {
     if (!isComplete()) {
       return fail(new EngineError({ kind: "cut-off", reason: "the answer ended before it was complete" }))
@@ -87,20 +87,20 @@ export const make = (listener: ChatListener): ChatEvents => {
   }
 
   const take = (data: string) => {
-    if (over) return
-    if (data === "[DONE]") return finish()
+    const said = data.trim()
+    if (over || said === "") return
+    if (said === "[DONE]") return finish()
     let event: Event
     try {
       event = JSON.parse(data)
     } catch {
-      return garbled(`an event that is not JSON: ${data.slice(0, 80)}`)
+      return garbled(`an event that is not JSON: ${said.slice(0, 80)}`)
     }
     if (typeof event !== "object" || event === null) return garbled("an event that is no object")
     if (event.error !== undefined && event.error !== null) return fail(ofEvent(event))
     if (event.usage !== undefined && event.usage !== null) usage = usageOf(event.usage) ?? usage
-    const choices = event.choices
-    if (!Array.isArray(choices)) return
-    for (const choice of choices as ReadonlyArray<Choice | null>) {
+    if (!Array.isArray(event.choices)) return
+    for (const choice of event.choices as ReadonlyArray<Choice | null>) {
       if (choice === null || typeof choice !== "object") continue
       const index = count(choice.index)
       begun.add(index)

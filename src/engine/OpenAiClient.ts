@@ -29,8 +29,8 @@ export interface Embeddings {
 }
 
 export interface OpenAiClient {
-  /** Asks for a streamed answer; `body` is the request as JSON. */
-  readonly chat: (target: Target, body: string, listener: ChatEvents.ChatListener) => ChatCall
+  /** Asks for a streamed answer; `body` is the request as JSON, `choices` how many it asks for. */
+  readonly chat: (target: Target, body: string, listener: ChatEvents.ChatListener, choices: number) => ChatCall
   readonly embeddings: (
     target: Target,
     model: string,
@@ -137,7 +137,7 @@ const readAll = (response: http.IncomingMessage, most: number, whole: (body: Buf
   response.on("end", () => finish(true))
 }
 
-const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listener) => {
+const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listener, choices) => {
   let response: http.IncomingMessage | undefined
   let paused = false
   let over = false
@@ -159,7 +159,7 @@ const chat = (agent: http.Agent): OpenAiClient["chat"] => (target, body, listene
       listener.done(end)
     },
     failed: fail
-  })
+  }, choices)
   const destroy = post(agent, postTo(target, "/v1/chat/completions", body), {
     failed: (error) => fail(EngineError.ofConnection(error)),
     response: (incoming) => {

@@ -34,8 +34,15 @@ const optionsOf = (text: string): Either.Either<Readonly<Record<string, unknown>
     : invalid(`the request's further options cannot say ${shown(mistaken)}`)
 }
 
+/** What an engine is asked. */
+export interface EngineChat {
+  readonly body: string
+  /** How many its answer is to have. */
+  readonly choices: number
+}
+
 /** What the engine is asked, as JSON: always for a stream, by which it is seen to work and can be cancelled. */
-export const toEngine = (request: ChatCompletionRequest__Output): Either.Either<string, GrpcError.GrpcError> => {
+export const toEngine = (request: ChatCompletionRequest__Output): Either.Either<EngineChat, GrpcError.GrpcError> => {
   const { greedy, max_tokens, messages, model, temperature } = request
   if (model === "") return invalid("the request names no model")
   if (messages.length === 0) return invalid("the request has no messages")
@@ -52,8 +59,10 @@ export const toEngine = (request: ChatCompletionRequest__Output): Either.Either<
     return invalid(`the temperature cannot be ${temperature}; give a number from 0 up`)
   }
   if (max_tokens < 0) return invalid(`max_tokens cannot be ${max_tokens}; give a number from 1 up, or 0 for no limit`)
-  return Either.map(optionsOf(request.options_json), (options) =>
-    JSON.stringify({
+  return Either.map(optionsOf(request.options_json), (options) => ({
+    // Whether it can be that many is the engine's to say.
+    choices: typeof options["n"] === "number" && Number.isInteger(options["n"]) ? options["n"] : 1,
+    body: JSON.stringify({
       ...options,
       model,
       messages: messages.map(({ content, role }) => ({ role, content })),
@@ -62,7 +71,8 @@ export const toEngine = (request: ChatCompletionRequest__Output): Either.Either<
       // A float of the wire has seven digits; the rest is noise of its conversion.
       ...(temperature > 0 || greedy ? { temperature: Number(temperature.toPrecision(7)) } : {}),
       ...(max_tokens > 0 ? { max_tokens } : {})
-    }))
+    })
+  }))
 }
 
 export const validInput = (

@@ -64,7 +64,8 @@ export class Rate {
 
 /** One engine's counts. The metrics are told at a request's end, so that a token costs an addition. */
 export interface EngineMeter {
-  readonly asked: () => void
+  /** `inFlight` is the engine's, with this one. */
+  readonly asked: (inFlight: number) => void
   /** A request was refused before the engine was asked. */
   readonly refused: (kind: string) => void
   /** Pieces of text that came now: tokens, as near as can be told before the end. */
@@ -111,8 +112,9 @@ export const meter = (engine: EngineName): EngineMeter => {
   }
 
   return {
-    asked: () => {
+    asked: (inFlight) => {
       total.requests += 1
+      metrics.inFlight.unsafeUpdate(inFlight, [])
     },
     refused: failed,
     progressed: (pieces, now) => rate.add(pieces, now),

@@ -3,9 +3,11 @@ import { randomUUID } from "node:crypto"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { AgentConfig } from "../config/AgentConfig.js"
 import { type EngineName, Engines, type RunningEngine, titles } from "../engine/Engine.js"
+import type { ChatListener } from "../engine/ChatEvents.js"
 import type { EngineError, EngineErrorKind } from "../engine/EngineError.js"
 import * as OpenAiClient from "../engine/OpenAiClient.js"
 import * as GrpcError from "../grpc/GrpcError.js"
@@ -100,7 +102,8 @@ const leastBusy = (engines: ReadonlyArray<RunningEngine>): RunningEngine | undef
 
 const route = (engines: ReadonlyArray<RunningEngine>, model: string): Either.Either<RunningEngine, NoRoute> => {
   const ready = engines.filter((engine) => engine.state === "ready" && isServedBy(engine, model))
-  const engine = leastBusy(ready)
+  const exact = ready.filter(({ models }) => models.includes(model))
+  const engine = leastBusy(exact.length > 0 ? exact : ready)
   if (engine !== undefined) return Either.right(engine)
   const waiting = engines.find(({ models, name, state, ...engine }) =>
     state !== "ready" && isServedBy({ name, models: [engine.model, ...models] }, model)
@@ -193,7 +196,7 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
         activity.inFlight += 1
         // An engine that reads a long prompt is busy before its first token.
         activity.lastProgressAt = Date.now()
-        meter.asked()
+        meter.asked(activity.inFlight)
         const from = performance.now()
         let firstTokenMillis: number | undefined
         let pieces = 0
@@ -202,7 +205,7 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
           meter,
           progressed: (more) => {
             const now = Date.now()
-            firstTokenMillis ??= performance.now() - from
+            if (more > 0) firstTokenMillis ??= performance.now() - from
             pieces += more
             activity.lastProgressAt = now
             meter.progressed(more, now)
@@ -224,6 +227,17 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
         }
       }
 
+      /** Asks the engine; a request that cannot even be sent gives its place back, too. */
+      const ask = (work: Work, engine: RunningEngine, asked: ChatRequest.EngineChat, listener: ChatListener) => {
+        try {
+          // Ollama answers with one, however many are asked for.
+          return client.chat(engine, asked.body, listener, engine.name === "ollama" ? 1 : asked.choices)
+        } catch (error) {
+          work.ended({ error: "failed" })
+          throw error
+        }
+      }
+
       const noPlace = ({ name }: RunningEngine) =>
         GrpcError.fail(
           Status.RESOURCE_EXHAUSTED,
@@ -236,7 +250,12 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
         created: Math.floor(Date.now() / 1000)
       })
 
-      const streamed = (engine: RunningEngine, model: string, body: string, outlet: Outlet<ChatCompletionResponse>) =>
+      const streamed = (
+        engine: RunningEngine,
+        model: string,
+        asked: ChatRequest.EngineChat,
+        outlet: Outlet<ChatCompletionResponse>
+      ) =>
         Effect.async<void, GrpcError.GrpcError>((resume) => {
           const work = begin(engine)
           if (work === undefined) return resume(Effect.fail(noPlace(engine)))
@@ -246,7 +265,7 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
             pause: () => call.pause(),
             resume: () => call.resume()
           })
-          const call = client.chat(engine, body, {
+          const call = ask(work, engine, asked, {
             delta: (index, content, reasoning) => {
               work.progressed(1)
               pump.push(index, content, reasoning, 1)
@@ -267,13 +286,18 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
           })
         })
 
-      const whole = (engine: RunningEngine, model: string, body: string, outlet: Outlet<ChatCompletionResponse>) =>
+      const whole = (
+        engine: RunningEngine,
+        model: string,
+        asked: ChatRequest.EngineChat,
+        outlet: Outlet<ChatCompletionResponse>
+      ) =>
         Effect.async<void, GrpcError.GrpcError>((resume) => {
           const work = begin(engine)
           if (work === undefined) return resume(Effect.fail(noPlace(engine)))
           let pieces = 0
           const choices = new Map<number, { content: string; reasoning: string }>()
-          const call = client.chat(engine, body, {
+          const call = ask(work, engine, asked, {
             delta: (index, content, reasoning) => {
               work.progressed(1)
               pieces += 1
@@ -336,7 +360,9 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
                   }),
                 onFailure: ({ kind }) => Effect.sync(() => work.ended({ error: kind }))
               }),
-              Effect.onInterrupt(() => Effect.sync(() => work.ended({ cancelled: true }))),
+              Effect.onExit((exit) =>
+                Effect.sync(() => work.ended(Exit.isInterrupted(exit) ? { cancelled: true } : { error: "failed" }))
+              ),
               Effect.mapError((error) => toStatus(engine, error))
             )
             return {

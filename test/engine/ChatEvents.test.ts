@@ -11,7 +11,7 @@ interface Heard {
 }
 
 /** What a listener hears when the bytes come in these parts. */
-const read = (parts: Iterable<Uint8Array>): Heard => {
+const read = (parts: Iterable<Uint8Array>, choices?: number): Heard => {
   const heard: Heard = { text: "", reasoning: "", end: undefined, error: undefined }
   const events = ChatEvents.make({
     delta: (_, content, reasoning) => {
@@ -27,7 +27,7 @@ const read = (parts: Iterable<Uint8Array>): Heard => {
       assert.isUndefined(heard.end ?? heard.error, "there is one end")
       heard.error = error
     }
-  })
+  }, choices)
   for (const part of parts) events.push(Buffer.from(part))
   events.end()
   return heard
@@ -59,6 +59,25 @@ function* cut(bytes: Uint8Array, at: ReadonlyArray<number>): Iterable<Uint8Array
 const texts = fc.array(fc.string({ unit: "grapheme" }), { maxLength: 20 })
 
 describe("the events of a chat", () => {
+  it("are complete only with as many choices as were asked for", () => {
+    const bytes = (indices: ReadonlyArray<number>) =>
+      Buffer.from(
+        indices.map((index) =>
+          event(JSON.stringify({ choices: [{ index, delta: { content: "a" }, finish_reason: "stop" }] }))
+        ).join("") + event("[DONE]")
+      )
+    assert.strictEqual(read([bytes([0])], 2).error?.kind, "cut-off")
+    assert.deepStrictEqual([...read([bytes([0, 1])], 2).end?.finishReasons.keys() ?? []], [0, 1])
+  })
+
+  it("may be empty, and have blanks about their end", () => {
+    const bytes = Buffer.from(`data:\n\ndata: \n\n${event(chunk("a", "stop"))}data: [DONE] \n\n`)
+    const heard = read([bytes])
+    assert.isUndefined(heard.error)
+    assert.strictEqual(heard.text, "a")
+    assert.isDefined(heard.end)
+  })
+
   it("say the same wherever they are split", () => {
     const bytes = Buffer.from(answer(["Grüße, ", "日本", "🙂", "\n\n", "data: x"]))
     for (let at = 0; at <= bytes.length; at++) {
