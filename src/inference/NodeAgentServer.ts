@@ -19,11 +19,8 @@ const maxRequestBytes = 16 * 1024 * 1024
  * Only this machine's own orchestrator needs to reach the service when the orchestrator is here and nothing else was
  * advertised.
  */
-const listenHosts = (config: AgentSettings): ReadonlyArray<string> =>
+const isLocal = (config: AgentSettings): boolean =>
   HostPort.isLoopback(config.orchestrator.host) && Option.isNone(config.advertiseAddress)
-    ? ["127.0.0.1"]
-    // The second is for machines without IPv6.
-    : ["::", "0.0.0.0"]
 
 export class NodeAgentServer extends Context.Tag("@orchion/node-agent/NodeAgentServer")<
   NodeAgentServer,
@@ -48,15 +45,22 @@ export class NodeAgentServer extends Context.Tag("@orchion/node-agent/NodeAgentS
         ChatCompletion: { relay: (request, outlet) => requests.run(router.chat(request, outlet)) },
         Embeddings: (request) => requests.run(router.embeddings(request))
       })
-      const [first, ...others] = listenHosts(config).map((host) =>
-        GrpcServer.make({ host, port: config.agentPort, maxReceiveBytes: maxRequestBytes }, [service, health.service])
-      )
-      const { port } = yield* others.reduce(
-        (attempt, next) => Effect.catchIf(attempt, ({ reason }) => reason !== "in-use", () => next),
-        first ?? Effect.dieMessage("no address to listen on")
-      ).pipe(
-        Effect.mapError((error) => config.refuse("agentPort", error.message, "a free port, or 0 to have one picked"))
-      )
+      const listen = (host: string, port: number) =>
+        GrpcServer.make({ host, port, maxReceiveBytes: maxRequestBytes }, [service, health.service])
+      /** On machines without IPv6, the other's. */
+      const orElse = <R1, R2>(
+        listening: Effect.Effect<GrpcServer.GrpcServer, GrpcServer.GrpcBindError, R1>,
+        other: Effect.Effect<GrpcServer.GrpcServer, GrpcServer.GrpcBindError, R2>
+      ) => Effect.catchIf(listening, ({ reason }) => reason !== "in-use", () => other)
+      const { port } = yield* (isLocal(config)
+        // `localhost` is either.
+        ? Effect.tap(
+          listen("127.0.0.1", config.agentPort),
+          (first) => orElse(listen("::1", first.port), Effect.succeed(first))
+        )
+        : orElse(listen("::", config.agentPort), listen("0.0.0.0", config.agentPort))).pipe(
+          Effect.mapError((error) => config.refuse("agentPort", error.message, "a free port, or 0 to have one picked"))
+        )
       const drain = Effect.zipRight(health.setServing(false), requests.drain(config.drainTimeout))
       // Before the server closes, which ends what still runs.
       yield* Effect.addFinalizer(() => drain)

@@ -1,5 +1,6 @@
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
+import * as os from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as GrpcClient from "../../src/grpc/GrpcClient.js"
 import { Status } from "../../src/grpc/GrpcError.js"
 import { HealthService, NodeAgentService } from "../../src/proto/OrchionV1.js"
 import * as StandIns from "../support/engines/StandIns.js"
@@ -75,6 +77,51 @@ describe("a node's inference", () => {
       assert.strictEqual(message?.choices[0]?.message?.content, StandIns.answerText("Hello"))
       assert.strictEqual(message?.choices[0]?.finish_reason, "stop")
       assert.deepInclude(message?.usage, { completion_tokens: 16 })
+    }))
+
+  it.scopedLive("is reached under both addresses that localhost has", (context) =>
+    Effect.gen(function*() {
+      if (!Object.values(os.networkInterfaces()).flat().some((known) => known?.address === "::1")) return context.skip()
+      const { node } = yield* withVllm()
+      for (const address of [`127.0.0.1:${node.port}`, `[::1]:${node.port}`]) {
+        const client = yield* GrpcClient.make({ address })
+        yield* client.unary(HealthService, "Check", { service: "" }, { deadline: "5 seconds" })
+      }
+    }))
+
+  it.scopedLive("prefers the engine that has a model by its exact name", () =>
+    Effect.gen(function*() {
+      const [vllm, ollama] = yield* Effect.all([StandIns.scoped("vllm"), StandIns.scoped("ollama")])
+      const node = yield* Inference.node([
+        engine("ollama", ollama.url, { models: ["llama2:latest"] }),
+        engine("vllm", vllm.url, { models: ["llama2"] })
+      ])
+      yield* Effect.either(node.chat(request("Hi", { model: "llama2" })))
+      const asked = yield* Effect.forEach([vllm, ollama], ({ control }) =>
+        Effect.map(
+          Effect.promise(() => control.read()),
+          ({ counters }) => counters.requests["/v1/chat/completions"] ?? 0
+        ))
+      assert.deepStrictEqual(asked, [1, 0])
+    }))
+
+  it.scopedLive("gives a place back also when a request cannot even be sent", () =>
+    Effect.gen(function*() {
+      const broken = engine("vllm", "no address")
+      const node = yield* Inference.node([broken])
+      for (const stream of [true, false]) {
+        yield* Effect.flip(node.chat(request("Hi", { stream })))
+        assert.strictEqual(broken.activity.inFlight, 0)
+      }
+      yield* Effect.flip(node.embeddings("test/model", ["a"]))
+      assert.strictEqual(broken.activity.inFlight, 0)
+    }))
+
+  it.scopedLive("takes embeddings for no answer's first word", () =>
+    Effect.gen(function*() {
+      const { node } = yield* withVllm()
+      yield* node.embeddings("test/model", ["a"])
+      assert.notProperty(node.router.figures("vllm"), "firstTokenMs")
     }))
 
   it.scopedLive("tells the engine what was asked, no more and no less", () =>
