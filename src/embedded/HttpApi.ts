@@ -138,7 +138,9 @@ export const make = ({ dispatcher, events, hello, maxFollowers = 64, names, regi
       const refused = SameOrigin.refusal(request.headers, names)
       const path = (request.url ?? "").replace(/[?#].*$/s, "")
       if (path.startsWith("/v1/")) {
-        return refused === undefined ? openAi.handle(path, request, response) : openAi.refuse(response, 403, refused)
+        return refused === undefined || SameOrigin.isProgram(request.headers)
+          ? openAi.handle(path, request, response)
+          : openAi.refuse(response, 403, refused)
       }
       if (refused !== undefined) return refuse(response, 403, refused)
       const route = routes.get(path)

@@ -32,6 +32,15 @@ const isOurs = (host: string, { bindAddress, hostname }: Names): boolean =>
     )
   )
 
+/**
+ * Whether it comes from a program, which asks by whatever name it reaches this server under, and not from a page. A page
+ * cannot leave out `Origin` but where it only reads; `Sec-Fetch-Site` it cannot leave out where the browser sends it, but
+ * programs in Node send the other headers of that name.
+ */
+export const isProgram = (headers: IncomingHttpHeaders): boolean =>
+  headers.origin === undefined && headers["sec-fetch-site"] === undefined
+  && !/^Mozilla\//i.test(headers["user-agent"] ?? "")
+
 /** Why a request is refused; `undefined` when it is not. */
 export const refusal = (headers: IncomingHttpHeaders, names: Names): string | undefined => {
   const host = headers.host ?? ""

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { refusal } from "../../src/embedded/SameOrigin.js"
+import { isProgram, refusal } from "../../src/embedded/SameOrigin.js"
 
 const answers = (bindAddress: string, host: string | undefined) =>
   refusal(host === undefined ? {} : { host }, { bindAddress, hostname: "Box7" }) === undefined
@@ -29,6 +29,15 @@ describe("which names a server answers to", () => {
     assert.isFalse(answers("0.0.0.0", undefined))
     assert.isFalse(answers("127.0.0.1", ""))
     assert.isFalse(answers("127.0.0.1", "localhost:8080@evil.example"))
+  })
+
+  it("tells programs from pages", () => {
+    assert.isTrue(isProgram({ host: "evil.example", "user-agent": "curl/8.5.0" }))
+    // Node's own fetch.
+    assert.isTrue(isProgram({ "sec-fetch-mode": "cors", "user-agent": "node", "accept-language": "*" }))
+    assert.isFalse(isProgram({ origin: "http://evil.example" }))
+    assert.isFalse(isProgram({ "sec-fetch-site": "same-origin" }))
+    assert.isFalse(isProgram({ "user-agent": "Mozilla/5.0 (X11; Linux x86_64)" }))
   })
 
   it("says how to reach it instead", () => {
