@@ -64,6 +64,9 @@ const unsupported: ReadonlyArray<readonly [name: string, used: (value: unknown) 
   ["audio", () => true]
 ]
 
+/** Of a message. */
+const notRelayed = new Set(["tool_calls", "tool_call_id", "function_call", "name", "audio"])
+
 /** Said by fields of their own, or of no meaning without what is not supported. */
 const own = new Set([
   "model",
@@ -102,8 +105,13 @@ export const chat = (body: string): Either.Either<ChatAsked, Mistake> =>
       if (!isRecord(message) || typeof message["role"] !== "string") {
         return yield* mistake("a message is an object with a role and a content", where)
       }
-      if (Array.isArray(message["tool_calls"]) && message["tool_calls"].length > 0) {
-        return yield* mistake("calls of tools cannot be relayed", `${where}.tool_calls`)
+      if (message["role"] === "tool" || message["role"] === "function") {
+        return yield* mistake("calls of tools cannot be relayed, nor can what came of them", `${where}.role`)
+      }
+      for (const [name, value] of Object.entries(message)) {
+        if (notRelayed.has(name) && value !== null && !(Array.isArray(value) && value.length === 0)) {
+          return yield* mistake(`a message's ${name} cannot be relayed; leave it out`, `${where}.${name}`)
+        }
       }
       messages.push({ role: message["role"], content: yield* contentOf(message["content"], `${where}.content`) })
     }
