@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
@@ -98,6 +99,7 @@ const knows = (node: NodeJson, model: string) => enginesOf(node).some((engine) =
 
 /** What the node itself calls the model. */
 const nameAt = (node: NodeJson, model: string) => {
+  if (enginesOf(node).some(({ models }) => models.includes(model))) return model
   for (const { models, name } of enginesOf(node)) {
     const served = models.find((served) => isServedBy({ name, models: [served] }, model))
     if (served !== undefined) return served
@@ -140,7 +142,8 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
     Effect.gen(function*() {
       const silence = Duration.toMillis(options.silence ?? "10 seconds")
       const open = new Set<Asked>()
-      const scope = yield* Effect.scope
+      // Of its own, so that its connections are closed after those that use them, whenever they were made.
+      const scope = yield* Effect.flatMap(Effect.scope, (outer) => Scope.fork(outer, ExecutionStrategy.sequential))
       const connections = new Map<string, Connection>()
       const loads = new Map<string, Map<string, Load>>()
       let turn = 0
@@ -244,7 +247,13 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
               lost,
               GrpcError.fail(
                 Status.UNAVAILABLE,
-                `node ${Option.match(node, { onNone: () => nodeId, onSome: nameOf })} is silent, and was given up`
+                `node ${
+                  Option.match(node, {
+                    onNone: () =>
+                      nodeId,
+                    onSome: nameOf
+                  })
+                } is silent, and was given up`
               )
             )), { discard: true })
       )
@@ -275,7 +284,9 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
                 Effect.zipRight(Effect.raceFirst(call(client, heard), Deferred.await(lost))),
                 Effect.tapError(({ code }) =>
                   Effect.sync(() => {
-                    if (!isCallers.has(code)) load.errors += 1
+                    if (!isCallers.has(code)) {
+                      load.errors += 1
+                    }
                   })
                 ),
                 Effect.ensuring(Effect.sync(() => {
@@ -298,16 +309,16 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
 
       const nobody = (nodes: ReadonlyArray<NodeJson>, model: string): GrpcError.GrpcError => {
         const name = JSON.stringify(model.slice(0, 200))
-        const live = nodes.filter(({ stale }) => !stale)
+        const live = nodes.filter(({ stale }) =>
+          !stale
+        )
         for (const node of live) {
           const engine = enginesOf(node).find((engine) => isServedBy(engine, model))
           if (engine !== undefined) {
             const detail = engine.detail === "" ? "" : `: ${engine.detail.replace(/\.$/, "")}`
             return GrpcError.fail(
               Status.UNAVAILABLE,
-              `model ${name} cannot be used now: ${engine.name} on ${
-                nameOf(node)
-              } is ${engine.state}${detail}`
+              `model ${name} cannot be used now: ${engine.name} on ${nameOf(node)} is ${engine.state}${detail}`
             )
           }
         }
@@ -360,8 +371,7 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
                   heard(piecesOf(message))
                   take(message)
                 }
-              }), () =>
-              begun)
+              }), () => begun)
           }),
         embeddings: (model, input, onNode) =>
           dispatch(

@@ -96,6 +96,21 @@ export const make = ({ dispatcher, headers }: OpenAiApiOptions): OpenAiApi => {
     )
   }
 
+  /** The end of a stream, without `[DONE]`: nobody is to take it for a whole answer. */
+  const brokenOff = (response: ServerResponse, error: GrpcError.GrpcError) =>
+    Effect.sync(() => {
+      const { code, type } = refusalOf(error)
+      response.end(`data: ${JSON.stringify(errorBody(error.details, type, code))}\n\n`)
+    })
+
+  /** For who still waits when the server closes. */
+  const stopped = (response: ServerResponse) =>
+    Effect.suspend(() => {
+      if (response.destroyed || response.writableEnded) return Effect.void
+      const error = GrpcError.fail(Status.UNAVAILABLE, "the orchestrator is stopping")
+      return response.headersSent ? brokenOff(response, error) : failed(response, error)
+    })
+
   /** A request's body, read and understood; else the answer says why not. */
   const withBody = <A>(
     request: IncomingMessage,
@@ -143,15 +158,12 @@ export const make = ({ dispatcher, headers }: OpenAiApiOptions): OpenAiApi => {
           relay.flush.pipe(
             Effect.zipRight(Effect.suspend(() => {
               if (!response.headersSent) return failed(response, error)
-              const { code, type } = refusalOf(error)
-              // Without `[DONE]`: nobody is to take it for a whole answer.
-              return Effect.sync(() =>
-                void response.end(`data: ${JSON.stringify(errorBody(error.details, type, code))}\n\n`)
-              )
+              return brokenOff(response, error)
             }))
           ),
         onSuccess: () => Effect.sync(() => void response.end("data: [DONE]\n\n"))
-      })
+      }),
+      Effect.onInterrupt(() => Effect.timeoutOption(Effect.interruptible(relay.flush), "100 millis"))
     )
   }
 
@@ -230,7 +242,7 @@ export const make = ({ dispatcher, headers }: OpenAiApiOptions): OpenAiApi => {
       const [method, handler] = route
       const given = request.method === "HEAD" ? "GET" : request.method
       return given === method
-        ? handler(request, response)
+        ? Effect.onInterrupt(handler(request, response), () => stopped(response))
         : answer(response, 405, errorBody(`${path} takes ${method}`, "invalid_request_error"), { Allow: method })
     }
   }

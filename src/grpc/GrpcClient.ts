@@ -156,13 +156,15 @@ export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, neve
             }
             channel.watchConnectivityState(state, deadline, (error) => {
               if (error === undefined) return look()
-              resume(new GrpcError.GrpcError({
-                code: grpc.status.UNAVAILABLE,
-                details: `No connection established within ${Duration.format(timeout)}`,
-                method: "",
-                peer: options.address,
-                retryable: true
-              }))
+              resume(
+                new GrpcError.GrpcError({
+                  code: grpc.status.UNAVAILABLE,
+                  details: `No connection established within ${Duration.format(timeout)}`,
+                  method: "",
+                  peer: options.address,
+                  retryable: true
+                })
+              )
             })
           }
           look()

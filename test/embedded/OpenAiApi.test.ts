@@ -1,6 +1,9 @@
 import * as http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import OpenAI from "openai"
 import * as Cluster from "../support/Cluster.js"
 import * as StandIns from "../support/engines/StandIns.js"
@@ -137,6 +140,31 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
       }
     }))
 
+  it.scopedLive("is told when the orchestrator stops", () =>
+    Effect.gen(function*() {
+      const vllm = yield* StandIns.scoped("vllm", { switches: { tokenMs: 5, tokens: 100_000 } })
+      const scope = yield* Scope.make()
+      const engines = [Inference.engine("vllm", vllm.url)]
+      const node = yield* Inference.node(engines)
+      const cluster = yield* Scope.extend(Cluster.make([]), scope)
+      yield* cluster.register(Cluster.described("a", node.port, engines))
+      const ask = (stream: boolean) =>
+        Effect.promise(() =>
+          fetch(`${cluster.url}/v1/chat/completions`, {
+            method: "POST",
+            body: JSON.stringify({ model: "test/model", messages: messages("Hi"), stream })
+          })
+        )
+      const whole = yield* Effect.fork(ask(false))
+      const streamed = yield* ask(true)
+      yield* Effect.sleep("100 millis")
+      yield* Effect.fork(Scope.close(scope, Exit.void))
+      const body = yield* Effect.promise(() => streamed.text())
+      assert.match(body, /"the orchestrator is stopping".*\n\n$/)
+      assert.notInclude(body, "[DONE]")
+      assert.strictEqual((yield* Fiber.join(whole)).status, 503)
+    }))
+
   it.scopedLive("stops the engine when it goes away", () =>
     Effect.gen(function*() {
       const { client, vllm } = yield* start({ tokenMs: 5, tokens: 100_000 })
@@ -186,6 +214,14 @@ describe("the embedded orchestrator's OpenAI API", () => {
           400,
           "messages[0].content"
         ],
+        [chat, asked({ messages: [{ role: "tool", content: "5", tool_call_id: "x" }] }), 400, "messages[0].role"],
+        [
+          chat,
+          asked({ messages: [{ role: "user", content: "5", tool_call_id: "x" }] }),
+          400,
+          "messages[0].tool_call_id"
+        ],
+        [chat, asked({ messages: [{ role: "user", content: "5", name: "x" }] }), 400, "messages[0].name"],
         [chat, asked({ stream: "yes" }), 400, "stream"],
         [chat, asked({ max_tokens: -1 }), 400, "max_tokens"],
         [chat, asked({ temperature: "hot" }), 400, "temperature"],
@@ -213,8 +249,13 @@ describe("the embedded orchestrator's OpenAI API", () => {
       const refused = yield* post(cluster, "/v1/chat/completions", "{}", { origin: "http://evil.example" })
       assert.strictEqual(refused.status, 403)
       assert.isString(refused.error["message"])
-      const rebound = yield* post(cluster, "/v1/chat/completions", "{}", { host: "evil.example" })
+      const rebound = yield* post(cluster, "/v1/chat/completions", "{}", {
+        host: "evil.example",
+        origin: "http://evil.example"
+      })
       assert.strictEqual(rebound.status, 403)
+      const program = yield* post(cluster, "/v1/chat/completions", "{}", { host: "gateway.lan" })
+      assert.strictEqual(program.status, 400)
       const own = yield* post(cluster, "/v1/chat/completions", "{}", { origin: cluster.url })
       assert.strictEqual(own.status, 400)
     }))
