@@ -79,14 +79,18 @@ describe("a node that is dead without a word", () => {
       assert.strictEqual(over._tag, "None")
     }))
 
-  it.scopedLive("that takes a connection and says nothing is no longer tried after some seconds", () =>
-    Effect.gen(function*() {
-      const registry = yield* NodeRegistry.make()
-      const dispatcher = yield* Dispatcher.make(registry)
-      yield* registry.register(described("a", yield* Peers.silent))
-      const error = yield* Effect.flip(dispatcher.chat(asked, () => () => {})).pipe(Effect.timeout("10 seconds"))
-      assert.include(error.message, "node a cannot be reached")
-    }), 15_000)
+  it.scopedLive(
+    "that takes a connection and says nothing is no longer tried after some seconds",
+    () =>
+      Effect.gen(function*() {
+        const registry = yield* NodeRegistry.make()
+        const dispatcher = yield* Dispatcher.make(registry)
+        yield* registry.register(described("a", yield* Peers.silent))
+        const error = yield* Effect.flip(dispatcher.chat(asked, () => () => {})).pipe(Effect.timeout("10 seconds"))
+        assert.include(error.message, "node a cannot be reached")
+      }),
+    15_000
+  )
 })
 
 describe("what is counted of a node", () => {

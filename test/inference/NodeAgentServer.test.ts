@@ -1,6 +1,6 @@
+import * as os from "node:os"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
-import * as os from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
