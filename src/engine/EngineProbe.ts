@@ -45,7 +45,7 @@ export interface EngineProbe {
 }
 
 const readyInterval = "500 millis"
-const listInterval = "5 seconds"
+const listInterval = "1 second"
 
 const expectOk = (reply: EngineHttp.Reply, what: string): Effect.Effect<string, EngineHttp.EngineSilent> =>
   reply.status === 200
@@ -55,7 +55,7 @@ const expectOk = (reply: EngineHttp.Reply, what: string): Effect.Effect<string, 
 const ModelList = Schema.parseJson(Schema.Struct({ data: Schema.Array(Schema.Struct({ id: Schema.String })) }))
 const decodeModelList = Schema.decodeUnknownEither(ModelList)
 
-const again = <A, E>(effect: Effect.Effect<A | undefined, E>, interval: "500 millis" | "5 seconds"): Effect.Effect<A> =>
+const again = <A, E>(effect: Effect.Effect<A | undefined, E>, interval: "500 millis" | "1 second"): Effect.Effect<A> =>
   Effect.gen(function*() {
     while (true) {
       const result = yield* Effect.either(effect)
@@ -196,6 +196,7 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
         if (!Ollama.hasModel(present, plan.model)) {
           yield* onProgress(`Pulling the model ${plan.model}`)
           yield* pull(onProgress)
+          yield* onProgress(`Pulled ${plan.model}`)
         }
         const listed = yield* again(models, listInterval)
         if (Ollama.hasModel(listed, plan.model)) return listed

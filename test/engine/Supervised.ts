@@ -64,13 +64,13 @@ export const start = (options: Options) =>
       logs,
       /** Every report, in order. */
       seen: Ref.get(seen),
-      /** The first report, from now on, that is so; it fails after 30 s with what there was instead. */
+      /** The first report, from now on, that is so; it fails after 60 s with what there was instead. */
       until: (condition: (report: EngineReport) => boolean) =>
         Stream.runHead(
           Stream.filter(Stream.mapConcat(supervisor.engines.changes, (reports) => reports), condition)
         ).pipe(
           Effect.flatten,
-          Effect.timeout("30 seconds"),
+          Effect.timeout("60 seconds"),
           Effect.catchAll(() =>
             Effect.die(
               new Error(
