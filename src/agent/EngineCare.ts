@@ -9,12 +9,23 @@ import { AgentConfig } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { Docker } from "../docker/Docker.js"
 import { Engines } from "../engine/Engine.js"
+import type { EngineReport } from "../orchestrator/Node.js"
 import { AgentStatus } from "./AgentStatus.js"
 import { NodeIdentity } from "./NodeIdentity.js"
 import { StateDirectory, type StateFileError } from "./StateDirectory.js"
 
 /** In the state directory: the engines that may have left containers; empty when none may. */
 const fileName = "engines"
+
+/** What was counted at each engine, which reports of its state do not have, stays with it. */
+export const withFigures = (
+  engines: ReadonlyArray<EngineReport>,
+  counted: ReadonlyArray<EngineReport>
+): ReadonlyArray<EngineReport> =>
+  engines.map((engine) => {
+    const figures = counted.find(({ name }) => name === engine.name)?.figures
+    return figures === undefined ? engine : { ...engine, figures }
+  })
 
 /** No engines, and none to look for. */
 const none: Engines["Type"] = {
@@ -60,7 +71,11 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
       Machine.layer
     )
     yield* Effect.forkScoped(
-      Stream.runForEach(engines.changes, (reports) => status.update((state) => ({ ...state, engines: reports })))
+      Stream.runForEach(engines.changes, (reports) =>
+        status.update((state) => ({
+          ...state,
+          engines: withFigures(reports, state.engines)
+        })))
     )
     if (wanted === "") {
       yield* Effect.forkScoped(

@@ -7,6 +7,7 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { AgentStatus } from "./AgentStatus.js"
+import { withFigures } from "./EngineCare.js"
 import { Registration } from "./Registration.js"
 import * as ReportChange from "./ReportChange.js"
 
@@ -32,6 +33,9 @@ export const run = (interval: Duration.Duration) =>
       const before = yield* registration.reported
       if (connection._tag !== "Registered" || Option.isNone(before)) return
       const now = yield* registration.latest
+      if (now.report.engines.length > 0) {
+        yield* status.update((state) => ({ ...state, engines: withFigures(state.engines, now.report.engines) }))
+      }
       if (now.agentAddress !== before.value.agentAddress) {
         yield* registration.register
         yield* Effect.logInfo(`This node is now reached at ${now.agentAddress}: registered again`)

@@ -101,6 +101,7 @@ export const meter = (engine: EngineName): EngineMeter => {
   const firstTokens: Array<number> = []
   const durations: Array<number> = []
   const total = { requests: 0, errors: 0, promptTokens: 0, completionTokens: 0 }
+  const byKind = new Map<string, number>()
 
   const remember = (values: Array<number>, value: number) => {
     values.push(value)
@@ -108,6 +109,7 @@ export const meter = (engine: EngineName): EngineMeter => {
   }
   const failed = (kind: string) => {
     total.errors += 1
+    byKind.set(kind, (byKind.get(kind) ?? 0) + 1)
     Metric.tagged(metrics.errors, "kind", kind).unsafeUpdate(1, [])
   }
 
@@ -139,6 +141,7 @@ export const meter = (engine: EngineName): EngineMeter => {
       const durationMs = median(durations)
       return {
         ...total,
+        errorsByKind: [...byKind].map(([kind, count]) => ({ kind, count })),
         inFlight,
         tokensPerSecond: Math.round(rate.perSecond(now) * 10) / 10,
         ...(firstTokenMs === undefined ? {} : { firstTokenMs: Math.round(firstTokenMs * 10) / 10 }),

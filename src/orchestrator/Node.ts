@@ -17,6 +17,8 @@ export interface EngineFigures {
   readonly requests: number
   /** Requests that did not end well, those that were cancelled not among them. */
   readonly errors: number
+  /** The same by kind, those that never were left out. */
+  readonly errorsByKind: ReadonlyArray<{ readonly kind: string; readonly count: number }>
   readonly inFlight: number
   readonly promptTokens: number
   readonly completionTokens: number

@@ -110,6 +110,7 @@ describe("what an agent knows of its machine", () => {
         figures: {
           requests: 2 ** 53 - 1,
           errors: 1,
+          errorsByKind: [{ kind: "busy", count: 1 }],
           inFlight: 3,
           promptTokens: 12,
           completionTokens: 40,

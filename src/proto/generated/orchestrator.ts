@@ -14,6 +14,7 @@ import type { EmbeddingRequest as _orchion_v1_EmbeddingRequest, EmbeddingRequest
 import type { EmbeddingResponse as _orchion_v1_EmbeddingResponse, EmbeddingResponse__Output as _orchion_v1_EmbeddingResponse__Output } from './orchion/v1/EmbeddingResponse.js';
 import type { EngineFigures as _orchion_v1_EngineFigures, EngineFigures__Output as _orchion_v1_EngineFigures__Output } from './orchion/v1/EngineFigures.js';
 import type { EngineInfo as _orchion_v1_EngineInfo, EngineInfo__Output as _orchion_v1_EngineInfo__Output } from './orchion/v1/EngineInfo.js';
+import type { ErrorCount as _orchion_v1_ErrorCount, ErrorCount__Output as _orchion_v1_ErrorCount__Output } from './orchion/v1/ErrorCount.js';
 import type { Finding as _orchion_v1_Finding, Finding__Output as _orchion_v1_Finding__Output } from './orchion/v1/Finding.js';
 import type { GetJobStatusRequest as _orchion_v1_GetJobStatusRequest, GetJobStatusRequest__Output as _orchion_v1_GetJobStatusRequest__Output } from './orchion/v1/GetJobStatusRequest.js';
 import type { GetJobStatusResponse as _orchion_v1_GetJobStatusResponse, GetJobStatusResponse__Output as _orchion_v1_GetJobStatusResponse__Output } from './orchion/v1/GetJobStatusResponse.js';
@@ -63,6 +64,7 @@ export interface ProtoGrpcType {
       EmbeddingResponse: MessageTypeDefinition<_orchion_v1_EmbeddingResponse, _orchion_v1_EmbeddingResponse__Output>
       EngineFigures: MessageTypeDefinition<_orchion_v1_EngineFigures, _orchion_v1_EngineFigures__Output>
       EngineInfo: MessageTypeDefinition<_orchion_v1_EngineInfo, _orchion_v1_EngineInfo__Output>
+      ErrorCount: MessageTypeDefinition<_orchion_v1_ErrorCount, _orchion_v1_ErrorCount__Output>
       Finding: MessageTypeDefinition<_orchion_v1_Finding, _orchion_v1_Finding__Output>
       GetJobStatusRequest: MessageTypeDefinition<_orchion_v1_GetJobStatusRequest, _orchion_v1_GetJobStatusRequest__Output>
       GetJobStatusResponse: MessageTypeDefinition<_orchion_v1_GetJobStatusResponse, _orchion_v1_GetJobStatusResponse__Output>

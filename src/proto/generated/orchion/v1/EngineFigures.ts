@@ -1,5 +1,6 @@
 // Original file: proto/orchion/v1/orchestrator.proto
 
+import type { ErrorCount as _orchion_v1_ErrorCount, ErrorCount__Output as _orchion_v1_ErrorCount__Output } from '../../orchion/v1/ErrorCount.js';
 
 /**
  * Counted since the agent started. Counts are exact up to 2^53.
@@ -25,6 +26,7 @@ export interface EngineFigures {
    * median of the last requests
    */
   'duration_ms'?: (number | string);
+  'errors_by_kind'?: (_orchion_v1_ErrorCount)[];
   '_first_token_ms'?: "first_token_ms";
   '_duration_ms'?: "duration_ms";
 }
@@ -53,6 +55,7 @@ export interface EngineFigures__Output {
    * median of the last requests
    */
   'duration_ms'?: (number);
+  'errors_by_kind': (_orchion_v1_ErrorCount__Output)[];
   '_first_token_ms'?: "first_token_ms";
   '_duration_ms'?: "duration_ms";
 }
