@@ -5,6 +5,7 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { AgentStatus } from "../agent/AgentStatus.js"
+import { titleOf } from "../engine/Engine.js"
 import type { EngineReport } from "../orchestrator/Node.js"
 import { bytes as formatBytes } from "./CapabilitiesTable.js"
 import * as StatusLines from "./StatusLines.js"
@@ -20,7 +21,7 @@ export interface Speed {
 const windowMillis = 5_000
 
 export const makeSpeed = (): Speed => {
-  const samples = new Map<string, Array<{ readonly at: number; readonly done: number; readonly total: number }>>()
+  const samples = new Map<string, Array<{ readonly at: number; readonly done: number }>>()
   return {
     of: (name, now) => {
       const [first, last] = [samples.get(name)?.at(0), samples.get(name)?.at(-1)]
@@ -28,7 +29,7 @@ export const makeSpeed = (): Speed => {
       // Until now, so that what has stalled slows down to nothing.
       return Math.max(0, (last.done - first.done) / ((Math.max(now, last.at) - first.at) / 1000))
     },
-    add: ({ doneBytes, name, state, totalBytes }, now) => {
+    add: ({ doneBytes, name, state }, now) => {
       const known = samples.get(name) ?? []
       if (doneBytes === undefined || (state !== "pulling" && state !== "loading")) {
         samples.delete(name)
@@ -36,7 +37,7 @@ export const makeSpeed = (): Speed => {
       }
       // Something else is counted now: another phase, another model.
       if (doneBytes < (known.at(-1)?.done ?? 0)) known.length = 0
-      known.push({ at: now, done: doneBytes, total: totalBytes ?? 0 })
+      known.push({ at: now, done: doneBytes })
       while (known.length > 2 && now - (known[0]?.at ?? now) > windowMillis) known.shift()
       samples.set(name, known)
     }
@@ -57,9 +58,6 @@ export const timeLeft = (seconds: number): string => {
   const minutes = Math.ceil(seconds / 60)
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
-
-const titles: Readonly<Record<string, string>> = { vllm: "vLLM", ollama: "Ollama" }
-const titleOf = (name: string) => titles[name] ?? name
 
 /** Rate and time left, where they are known. */
 const pace = ({ doneBytes, totalBytes }: EngineReport, rate: number | undefined): string => {

@@ -13,6 +13,9 @@ export type EngineName = "vllm" | "ollama"
 /** How people write the names. */
 export const titles: Readonly<Record<EngineName, string>> = { vllm: "vLLM", ollama: "Ollama" }
 
+/** The same for a name that may be of an engine that is not known here. */
+export const titleOf = (name: string): string => new Map<string, string>(Object.entries(titles)).get(name) ?? name
+
 /**
  * How busy an engine is with our requests. Written by those who send it requests, read by those who judge its health:
  * an engine that answers no health check while it still makes tokens is busy, not dead.

@@ -121,11 +121,13 @@ export const live = (
     const sign = Effect.map(Clock.currentTimeMillis, (now) => {
       lastSign = now
     })
+    const loading: OnProgress = (detail, bytes) =>
+      board.change(name, { status: EngineStatus.Loading({ detail, ...(bytes === undefined ? {} : { bytes }) }) })
     const progress: OnProgress = (detail, bytes) =>
       Effect.zipRight(
         sign,
         readySince === undefined
-          ? board.change(name, { status: EngineStatus.Loading({ detail, ...(bytes === undefined ? {} : { bytes }) }) })
+          ? loading(detail, bytes)
           : Effect.void
       )
 
@@ -199,11 +201,7 @@ export const live = (
           if (!probe.serves(checked.right)) {
             // It serves its other models meanwhile: it is not restarted for this.
             yield* Effect.logWarning(`${title} does not have ${plan.model} any more: it is made ready again`)
-            const again = yield* Effect.either(probe.ready((detail, bytes) =>
-              board.change(name, {
-                status: EngineStatus.Loading({ detail, ...(bytes === undefined ? {} : { bytes }) })
-              })
-            ))
+            const again = yield* Effect.either(probe.ready(loading))
             if (Either.isLeft(again)) {
               return again.left.diagnosis
             }

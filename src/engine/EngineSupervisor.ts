@@ -221,14 +221,16 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
   const planNow = Effect.map(machine.look(nodeId), definition.plan)
 
   /** What there is too little of, where it lasts: what was just removed gives its GPU memory back after a moment. */
-  const shortageNow = Effect.gen(function*() {
-    for (let look = 1;; look++) {
-      const planned = yield* planNow
-      const shortage = Either.isRight(planned) ? definition.shortage(planned.right) : undefined
-      if (shortage === undefined || look === shortageLooks) return shortage
-      yield* Effect.sleep(shortageInterval)
-    }
-  })
+  const lastingShortage = (plan: EnginePlan) =>
+    Effect.gen(function*() {
+      let shortage = definition.shortage(plan)
+      for (let look = 1; shortage !== undefined && look < shortageLooks; look++) {
+        yield* Effect.sleep(shortageInterval)
+        const planned = yield* planNow
+        shortage = Either.isRight(planned) ? definition.shortage(planned.right) : undefined
+      }
+      return shortage
+    })
 
   /** `again` when it is to begin anew with nothing counted: Docker went away in the middle, or a GPU has come. */
   const life: Effect.Effect<EngineLife.Ended | "again"> = Effect.gen(function*() {
@@ -246,7 +248,7 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     yield* board.change(name, { plan })
     const found = yield* Adoption.adoptable(docker, plan.spec)
     if (found === undefined) {
-      const shortage = yield* shortageNow
+      const shortage = yield* lastingShortage(plan)
       if (shortage !== undefined) return neverLived(shortage)
       yield* pull(plan.spec.image)
       yield* become(EngineStatus.Starting({ detail: "Making its container" }))
