@@ -157,7 +157,7 @@ const madeUp = {
         import * as Effect from "effect/Effect"
         import * as Layer from "effect/Layer"
         import { Capabilities } from "./Capabilities.js"
-        import { CpuInfo, MemoryInfo, NodeCapabilities, OsInfo } from "./NodeCapabilities.js"
+        import { CpuInfo, MemoryInfo, NodeCapabilities, OsInfo } from "../node/NodeCapabilities.js"
         const node = new NodeCapabilities({
           cpu: new CpuInfo({ architecture: "amd64", logicalCores: 2, features: [] }),
           memory: new MemoryInfo({ totalBytes: 2, availableBytes: 1 }),

@@ -8,10 +8,10 @@ import ts from "typescript"
 
 const root = path.resolve(import.meta.dirname, "..")
 const file = path.join(root, "schema/capabilities.schema.json")
-const model = path.join(root, "src/capabilities/NodeCapabilities.ts")
+const model = path.join(root, "src/node/NodeCapabilities.ts")
 
 const { outputFiles } = await build({
-  entryPoints: [path.join(root, "src/capabilities/CapabilitiesJsonSchema.ts")],
+  entryPoints: [path.join(root, "src/node/CapabilitiesJsonSchema.ts")],
   bundle: true,
   platform: "node",
   format: "esm",

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import type { EngineReport } from "../orchestrator/Node.js"
+import type { EngineReport } from "../node/Node.js"
 
 /** How the agent stands with its orchestrator. Times are milliseconds since 1970. */
 export type Connection = Data.TaggedEnum<{

@@ -1,7 +1,7 @@
 /** What of a node's changes is worth telling. */
 import * as Equal from "effect/Equal"
-import type { DiskInfo, GpuInfo, NodeCapabilities } from "../capabilities/NodeCapabilities.js"
-import type { NodeReport } from "../orchestrator/Node.js"
+import type { DiskInfo, GpuInfo, NodeCapabilities } from "../node/NodeCapabilities.js"
+import type { NodeReport } from "../node/Node.js"
 
 /** The least change that a person would notice; figures are in the unit of the field. */
 export const thresholds = {

@@ -1,7 +1,7 @@
 /** The port through which the agent learns what the machine is. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { NodeCapabilities } from "./NodeCapabilities.js"
+import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 
 /**
  * Detects what the machine is.

@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { checked, within } from "./Figures.js"
 import type { DeviceFiles } from "./Files.js"
 import { finding } from "./Findings.js"
-import { DiskInfo, type Finding } from "./NodeCapabilities.js"
+import { DiskInfo, type Finding } from "../node/NodeCapabilities.js"
 import type { Reading } from "./Probe.js"
 
 /** Below this an engine's image does not fit any more: 10 GiB. */

@@ -1,4 +1,5 @@
 /** Reading figures that others print. What is not plainly a figure is unknown: `undefined`, never zero, never a throw. */
+import * as Printable from "../text/Printable.js"
 
 /** Without the properties that are `undefined`: for building values whose optional fields must be absent when unknown. */
 export const known = <A extends object>(
@@ -53,7 +54,7 @@ export const bytes = (value: number | undefined): number | undefined => {
 
 /** Text as it may be shown: printable, on one line, at most `length` characters; `undefined` when nothing is left. */
 export const printable = (text: string | undefined, length = 256): string | undefined => {
-  const clean = text?.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim().slice(0, length).trim()
+  const clean = text === undefined ? undefined : Printable.printable(text).trim().slice(0, length).toWellFormed().trim()
   return clean === undefined || clean === "" ? undefined : clean
 }
 

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import type { Finding } from "./NodeCapabilities.js"
+import type { Finding } from "../node/NodeCapabilities.js"
 import { finding } from "./Findings.js"
 
 /** More than any file read here holds: `/proc/cpuinfo` of a machine with 1,024 threads has about 1.5 MiB. */

@@ -1,6 +1,6 @@
 /** What can be found wrong with a machine: the codes, which never change their meaning, and how a finding is made. */
 import { checked } from "./Figures.js"
-import { Finding, type Severity } from "./NodeCapabilities.js"
+import { Finding, type Severity } from "../node/NodeCapabilities.js"
 
 /** Every code with what it stands for. Programs match on the code; the messages may change. */
 export const findingCodes = {

@@ -39,10 +39,10 @@ import {
   type NetworkInfo,
   NodeCapabilities,
   OsInfo
-} from "./NodeCapabilities.js"
+} from "../node/NodeCapabilities.js"
 import { type OsFacts, platformOf, readBootId, readLinuxOs } from "./OperatingSystem.js"
 import * as Probe from "./Probe.js"
-import * as Tool from "./Tool.js"
+import * as Tool from "../process/Tool.js"
 import * as Windows from "./Windows.js"
 
 /** What to look at, and where. Everything has a default. */

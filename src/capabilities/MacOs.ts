@@ -7,7 +7,7 @@ import { decimal, known, positiveInteger, printable, within } from "./Figures.js
 import type { MemoryFacts } from "./Memory.js"
 import type { OsFacts } from "./OperatingSystem.js"
 import type { Reading } from "./Probe.js"
-import type { Tools } from "./Tool.js"
+import type { Tools } from "../process/Tool.js"
 
 /** What does not change while a Mac is up. */
 export interface MacFacts {

@@ -1,49 +1,16 @@
 /** How this machine reaches its orchestrator. */
 import * as Effect from "effect/Effect"
-import { isIP } from "node:net"
-import * as os from "node:os"
 import { checked, known, positiveInteger, within } from "./Figures.js"
 import type { DeviceFiles } from "./Files.js"
 import { finding } from "./Findings.js"
-import { NetworkInfo } from "./NodeCapabilities.js"
+import { NetworkInfo } from "../node/NodeCapabilities.js"
+import * as LocalAddress from "../net/LocalAddress.js"
 import type { Reading } from "./Probe.js"
 
-/** The local address that the system would use to reach a host: connecting a UDP socket sends nothing. */
-const localAddress = (host: string, port: number, family: "udp4" | "udp6"): Effect.Effect<string, Error> =>
-  Effect.flatMap(Effect.promise(() => import("node:dgram")), (dgram) =>
-    Effect.async<string, Error>((resume) => {
-      const socket = dgram.createSocket(family)
-      const close = () => {
-        socket.removeAllListeners()
-        // A socket that is still resolving a name may yet report that it failed.
-        socket.on("error", () => {})
-        socket.close()
-      }
-      socket.once("error", (cause) => {
-        close()
-        resume(Effect.fail(cause))
-      })
-      socket.once("connect", () => {
-        const { address } = socket.address()
-        close()
-        resume(Effect.succeed(address))
-      })
-      socket.connect(port, host)
-      return Effect.sync(close)
-    }))
-
-/** A name may have addresses of either family. */
-const addressTowards = (host: string, port: number): Effect.Effect<string, Error> => {
-  const family = isIP(host)
-  if (family !== 0) return localAddress(host, port, family === 4 ? "udp4" : "udp6")
-  return Effect.catchAll(
-    localAddress(host, port, "udp4"),
-    (first) => Effect.mapError(localAddress(host, port, "udp6"), () => first)
-  )
-}
-
 const interfaceOf = (address: string): string | undefined =>
-  Object.entries(os.networkInterfaces()).find(([, addresses]) => addresses?.some((other) => other.address === address))
+  Object.entries(LocalAddress.interfaces()).find(([, addresses]) =>
+    addresses?.some((other) => other.address === address)
+  )
     ?.[0]
 
 /** Megabits per second from the text of an interface's `speed`; wireless and virtual ones have none (-1). */
@@ -57,7 +24,7 @@ export const detect = (
 ): Effect.Effect<Reading<NetworkInfo | undefined>> => {
   if (orchestrator === undefined) return Effect.succeed({ facts: undefined, findings: [], goodFor: "1 day" })
   const { host, port } = orchestrator
-  return addressTowards(host, port).pipe(
+  return LocalAddress.towards({ host, port }).pipe(
     Effect.flatMap((address) =>
       Effect.gen(function*() {
         const name = interfaceOf(address)

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { finding } from "./Findings.js"
-import type { Finding } from "./NodeCapabilities.js"
+import type { Finding } from "../node/NodeCapabilities.js"
 
 /** What one run of a probe found. */
 export interface Reading<A> {

@@ -1,6 +1,8 @@
 /** What is known of a machine, as a table for a terminal. */
-import type { GpuInfo, NodeCapabilities } from "../capabilities/NodeCapabilities.js"
+import type { GpuInfo, NodeCapabilities } from "../node/NodeCapabilities.js"
 import { wrap } from "./Help.js"
+import * as Bytes from "../text/Bytes.js"
+import { printable } from "../text/Printable.js"
 
 export interface TableOptions {
   readonly color: boolean
@@ -10,19 +12,6 @@ export interface TableOptions {
 
 /** As wide as the widest label. */
 const labelWidth = "Containers".length
-
-const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-
-/** Bytes in the unit that people use for them: `23.5 GiB`. */
-export const bytes = (count: number): string => {
-  let unit = 0
-  let value = count
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit] ?? ""}`
-}
 
 /** A bar of ten cells for a part of a whole. */
 const bar = (part: number, whole: number): string => {
@@ -40,18 +29,17 @@ const uptime = (seconds: number): string => {
 const joined = (parts: ReadonlyArray<string | undefined>): string =>
   parts.filter((part) => part !== undefined && part !== "").join(", ")
 
-/** What the machine's tools say must not be able to drive the terminal. */
-const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
-
 /** `2.0 of 140 GiB`; in two units where they differ. */
 const bytesOf = (part: number, whole: number): string => {
-  const [figure, unit] = bytes(part).split(" ")
-  return bytes(whole).endsWith(` ${unit}`) ? `${figure} of ${bytes(whole)}` : `${bytes(part)} of ${bytes(whole)}`
+  const [figure, unit] = Bytes.format(part).split(" ")
+  return Bytes.format(whole).endsWith(` ${unit}`)
+    ? `${figure} of ${Bytes.format(whole)}`
+    : `${Bytes.format(part)} of ${Bytes.format(whole)}`
 }
 
 const gpuMemory = (gpu: GpuInfo): string => {
   if (gpu.memoryTotalBytes === undefined) return gpu.unifiedMemory ? "shares the system's memory" : "memory unknown"
-  if (gpu.memoryUsedBytes === undefined) return bytes(gpu.memoryTotalBytes)
+  if (gpu.memoryUsedBytes === undefined) return Bytes.format(gpu.memoryTotalBytes)
   return `${bar(gpu.memoryUsedBytes, gpu.memoryTotalBytes)} ${bytesOf(gpu.memoryUsedBytes, gpu.memoryTotalBytes)}`
 }
 
@@ -106,7 +94,7 @@ const gpuRemarks = (gpu: GpuInfo): ReadonlyArray<string> => {
       : [`${name}: cut up into ${gpu.migInstances.map(({ profile }) => profile).join(", ")}`]),
     ...gpu.foreignProcesses.map((process) =>
       `${name}: ${process.name} (pid ${process.pid}) uses ${
-        process.memoryUsedBytes === undefined ? "an unknown amount of memory" : bytes(process.memoryUsedBytes)
+        process.memoryUsedBytes === undefined ? "an unknown amount of memory" : Bytes.format(process.memoryUsedBytes)
       }`
     )
   ]
@@ -138,7 +126,7 @@ export const render = (known: NodeCapabilities, { color, width }: TableOptions):
       [
         "Swap",
         memory.swapFreeBytes === undefined
-          ? bytes(memory.swapTotalBytes)
+          ? Bytes.format(memory.swapTotalBytes)
           : `${bar(memory.swapTotalBytes - memory.swapFreeBytes, memory.swapTotalBytes)} ${
             bytesOf(memory.swapTotalBytes - memory.swapFreeBytes, memory.swapTotalBytes)
           } used`
@@ -152,7 +140,7 @@ export const render = (known: NodeCapabilities, { color, width }: TableOptions):
           memory.limitBytes === undefined
             ? undefined
             : memory.limitUsedBytes === undefined
-            ? `${bytes(memory.limitBytes)} of memory`
+            ? `${Bytes.format(memory.limitBytes)} of memory`
             : `${bytesOf(memory.limitUsedBytes, memory.limitBytes)} of memory used`
         ])
       ] as const

@@ -6,8 +6,8 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { AgentStatus } from "../agent/AgentStatus.js"
 import { titleOf } from "../engine/Engine.js"
-import type { EngineReport } from "../orchestrator/Node.js"
-import { bytes as formatBytes } from "./CapabilitiesTable.js"
+import type { EngineReport } from "../node/Node.js"
+import * as Bytes from "../text/Bytes.js"
 import * as StatusLines from "./StatusLines.js"
 
 /** How fast bytes come, from the reports of the last seconds. */
@@ -63,7 +63,7 @@ export const timeLeft = (seconds: number): string => {
 const pace = ({ doneBytes, totalBytes }: EngineReport, rate: number | undefined): string => {
   if (rate === undefined || rate < 1 || doneBytes === undefined) return ""
   const left = totalBytes === undefined ? "" : `, ${timeLeft((totalBytes - doneBytes) / rate)} left`
-  return `${formatBytes(rate)}/s${left}`
+  return `${Bytes.format(rate)}/s${left}`
 }
 
 /** What of an engine is worth a line: one that is on its way. */

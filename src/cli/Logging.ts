@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as StatusLines from "./StatusLines.js"
+import { printable } from "../text/Printable.js"
 
 export interface LoggingOptions {
   readonly level: "debug" | "info" | "warn" | "error"
@@ -26,9 +27,6 @@ const colors: Readonly<Record<string, number>> = { debug: 2, info: 32, warn: 33,
 
 const text = (value: unknown): string => typeof value === "string" ? value : Inspectable.toStringUnknown(value, 0)
 const messageOf = (message: unknown): string => (Array.isArray(message) ? message : [message]).map(text).join(" ")
-
-/** Control characters from other machines must not reach a terminal. */
-const printable = (line: string): string => line.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
 
 const causeOf = (cause: Cause.Cause<unknown>): string =>
   Cause.isEmpty(cause) ? "" : Cause.prettyErrors(cause).map(({ message }) => message).join("; ")

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { settings as agentSettings } from "../config/AgentConfig.js"
-import * as HostPort from "../config/HostPort.js"
+import * as HostPort from "../net/HostPort.js"
 import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
 import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"

@@ -2,8 +2,8 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as GoDuration from "./GoDuration.js"
-import * as HostPort from "./HostPort.js"
+import * as GoDuration from "../text/GoDuration.js"
+import * as HostPort from "../net/HostPort.js"
 
 /** How a setting's text is read. The left of `parse` says what would be valid, to follow "give". */
 export interface Format<A> {

@@ -14,11 +14,11 @@ import * as Mailbox from "effect/Mailbox"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type * as Container from "./Container.js"
-import * as DockerApi from "./DockerApi.js"
-import type * as DockerError from "./DockerError.js"
-import type * as DockerTransport from "./DockerTransport.js"
-import * as Lines from "./Lines.js"
+import type * as Container from "./api/Container.js"
+import * as DockerApi from "./api/DockerApi.js"
+import type * as DockerError from "./api/DockerError.js"
+import type * as DockerTransport from "./api/DockerTransport.js"
+import * as Lines from "../text/Lines.js"
 
 /** What a watcher is told. */
 export type ContainerEvent =

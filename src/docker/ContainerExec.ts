@@ -1,12 +1,12 @@
 /** Runs commands in containers. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Container from "./Container.js"
+import type * as Container from "./api/Container.js"
 import * as ContainerLogs from "./ContainerLogs.js"
-import * as DockerApi from "./DockerApi.js"
-import * as DockerEndpoint from "./DockerEndpoint.js"
-import * as DockerError from "./DockerError.js"
-import type * as DockerTransport from "./DockerTransport.js"
+import * as DockerApi from "./api/DockerApi.js"
+import * as DockerEndpoint from "./api/DockerEndpoint.js"
+import * as DockerError from "./api/DockerError.js"
+import type * as DockerTransport from "./api/DockerTransport.js"
 
 /** How a command is run. */
 export interface ExecOptions {

@@ -5,11 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
-import type * as Container from "./Container.js"
-import * as DockerEndpoint from "./DockerEndpoint.js"
-import * as DockerError from "./DockerError.js"
-import type * as DockerTransport from "./DockerTransport.js"
-import * as Lines from "./Lines.js"
+import type * as Container from "./api/Container.js"
+import * as DockerEndpoint from "./api/DockerEndpoint.js"
+import * as DockerError from "./api/DockerError.js"
+import type * as DockerTransport from "./api/DockerTransport.js"
+import * as Lines from "../text/Lines.js"
 
 /** One line. */
 export interface LogLine {

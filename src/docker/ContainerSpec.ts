@@ -9,8 +9,8 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as DockerError from "./DockerError.js"
-import * as ImageReference from "./ImageReference.js"
+import * as DockerError from "./api/DockerError.js"
+import * as ImageReference from "./api/ImageReference.js"
 
 const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWith(schema, { exact: true })
 

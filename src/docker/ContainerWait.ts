@@ -1,10 +1,10 @@
 /** Waits for a container's end, and never longer. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Container from "./Container.js"
-import * as DockerApi from "./DockerApi.js"
-import * as DockerError from "./DockerError.js"
-import type * as DockerTransport from "./DockerTransport.js"
+import type * as Container from "./api/Container.js"
+import * as DockerApi from "./api/DockerApi.js"
+import * as DockerError from "./api/DockerError.js"
+import type * as DockerTransport from "./api/DockerTransport.js"
 
 export interface Dependencies {
   readonly transport: DockerTransport.DockerTransport

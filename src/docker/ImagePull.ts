@@ -17,11 +17,11 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as DockerApi from "./DockerApi.js"
-import * as DockerError from "./DockerError.js"
-import type * as DockerTransport from "./DockerTransport.js"
-import * as ImageReference from "./ImageReference.js"
-import * as Lines from "./Lines.js"
+import * as DockerApi from "./api/DockerApi.js"
+import * as DockerError from "./api/DockerError.js"
+import type * as DockerTransport from "./api/DockerTransport.js"
+import * as ImageReference from "./api/ImageReference.js"
+import * as Lines from "../text/Lines.js"
 
 /** How far a pull is. Sizes are of the layers as they are sent, in bytes. */
 export interface PullProgress {

@@ -3,8 +3,8 @@ import * as fs from "node:fs/promises"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Container from "./Container.js"
-import type * as DockerError from "./DockerError.js"
+import type * as Container from "./api/Container.js"
+import type * as DockerError from "./api/DockerError.js"
 
 /** The kernel's number for a socket that listens. */
 const listening = "0A"

@@ -5,13 +5,13 @@ import * as Stream from "effect/Stream"
 import * as Format from "../config/SettingFormat.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
-import * as ChatRelay from "../inference/ChatRelay.js"
+import * as ChatRelay from "../chat/ChatRelay.js"
 import type { Capabilities__Output } from "../proto/generated/orchion/v1/Capabilities.js"
 import { LogStreamerService, OrchestratorService, OrchionLLMService } from "../proto/OrchionV1.js"
-import type { Dispatcher } from "./Dispatcher.js"
-import type { Jobs } from "./Jobs.js"
-import * as NodeJson from "./NodeJson.js"
-import type { NodeRegistry } from "./NodeRegistry.js"
+import type { Dispatcher } from "./dispatch/Dispatcher.js"
+import type { Jobs } from "./jobs/Jobs.js"
+import * as NodeJson from "./registry/NodeJson.js"
+import type { NodeRegistry } from "./registry/NodeRegistry.js"
 
 /** In characters. A name of the DNS has no more than 253; an agent's address adds a port and brackets. */
 const maxHostname = 253

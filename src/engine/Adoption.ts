@@ -4,10 +4,10 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { ContainerSummary } from "../docker/Container.js"
+import type { ContainerSummary } from "../docker/api/Container.js"
 import * as ContainerSpec from "../docker/ContainerSpec.js"
 import type { Docker } from "../docker/Docker.js"
-import type * as DockerError from "../docker/DockerError.js"
+import type * as DockerError from "../docker/api/DockerError.js"
 import type { EngineName } from "./Engine.js"
 
 type DockerService = Context.Tag.Service<Docker>

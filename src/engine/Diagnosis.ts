@@ -5,11 +5,11 @@
  * from the end for one that is known.
  */
 import type * as Duration from "effect/Duration"
-import type { GpuInfo } from "../capabilities/NodeCapabilities.js"
-import * as GoDuration from "../config/GoDuration.js"
-import type { ContainerExit } from "../docker/Container.js"
-import type * as DockerError from "../docker/DockerError.js"
-import { formatBytes } from "../docker/DockerError.js"
+import type { GpuInfo } from "../node/NodeCapabilities.js"
+import * as GoDuration from "../text/GoDuration.js"
+import type { ContainerExit } from "../docker/api/Container.js"
+import type * as DockerError from "../docker/api/DockerError.js"
+import * as Bytes from "../text/Bytes.js"
 import { type EngineName, titles } from "./Engine.js"
 
 /** Stable, for programs. */
@@ -76,7 +76,7 @@ interface Known {
 /** Programs that hold memory of these GPUs, as a person names them: `python (pid 4711, 20.0 GiB)`. */
 export const holdersOf = (gpus: ReadonlyArray<GpuInfo>): string =>
   gpus.flatMap(({ foreignProcesses }) => foreignProcesses).map(({ memoryUsedBytes, name, pid }) =>
-    `${name} (pid ${pid}${memoryUsedBytes === undefined ? "" : `, ${formatBytes(memoryUsedBytes)}`})`
+    `${name} (pid ${pid}${memoryUsedBytes === undefined ? "" : `, ${Bytes.format(memoryUsedBytes)}`})`
   ).join(", ")
 
 const busyRemedy = (death: Death): string => {
@@ -282,7 +282,7 @@ export const ofDeath = (death: Death): Diagnosis => {
       "memory-limit",
       memoryLimitBytes === undefined
         ? `${title} was ended by the kernel: the machine ran out of memory.`
-        : `${title} was ended by the kernel: it needed more than its ${formatBytes(memoryLimitBytes)} of memory.`,
+        : `${title} was ended by the kernel: it needed more than its ${Bytes.format(memoryLimitBytes)} of memory.`,
       memoryLimitBytes === undefined
         ? "Free memory on this machine, or take a smaller model."
         : `Raise --${engine}-memory, or take a smaller model.`

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
-import type { EngineReport, EngineState } from "../orchestrator/Node.js"
+import type { EngineReport, EngineState } from "../node/Node.js"
 
 export type EngineName = "vllm" | "ollama"
 

@@ -1,5 +1,5 @@
 /** What the agent finds out about engines that run. */
-import { Finding } from "../capabilities/NodeCapabilities.js"
+import { Finding } from "../node/NodeCapabilities.js"
 import { type EngineName, titles } from "./Engine.js"
 
 /** For an engine that does not get at its GPU. */

@@ -6,7 +6,7 @@ import type { InvalidSetting } from "../config/Setting.js"
 import type { VolumeSource } from "../config/SettingFormat.js"
 import type { EngineName } from "./Engine.js"
 import * as GpuSelection from "./GpuSelection.js"
-import * as Vllm from "./Vllm.js"
+import * as Vllm from "./vllm/Vllm.js"
 
 /** The engines that the settings ask for. */
 export const enabled = (settings: AgentSettings): ReadonlyArray<EngineName> => [

@@ -1,6 +1,6 @@
 /** The states of an engine under the agent's care, and how they are reported. */
 import * as Data from "effect/Data"
-import type { EngineReport, EngineState } from "../orchestrator/Node.js"
+import type { EngineReport, EngineState } from "../node/Node.js"
 import * as Diagnosis from "./Diagnosis.js"
 
 /** How much of something is done, in bytes. */

@@ -15,12 +15,12 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Finding } from "../capabilities/NodeCapabilities.js"
+import { Finding } from "../node/NodeCapabilities.js"
 import type { AgentSettings } from "../config/AgentConfig.js"
-import * as GoDuration from "../config/GoDuration.js"
-import type * as Container from "../docker/Container.js"
+import * as GoDuration from "../text/GoDuration.js"
+import type * as Container from "../docker/api/Container.js"
 import { Docker } from "../docker/Docker.js"
-import * as DockerError from "../docker/DockerError.js"
+import * as DockerError from "../docker/api/DockerError.js"
 import type { PullProgress } from "../docker/ImagePull.js"
 import * as Adoption from "./Adoption.js"
 import * as Diagnosis from "./Diagnosis.js"
@@ -32,9 +32,10 @@ import * as EngineProbe from "./EngineProbe.js"
 import * as EngineSettings from "./EngineSettings.js"
 import { EngineStatus } from "./EngineStatus.js"
 import * as EngineTimes from "./EngineTimes.js"
+import * as Bytes from "../text/Bytes.js"
 import { Machine, type MachineFacts } from "./Machine.js"
-import * as Ollama from "./Ollama.js"
-import * as Vllm from "./Vllm.js"
+import * as Ollama from "./ollama/Ollama.js"
+import * as Vllm from "./vllm/Vllm.js"
 
 /** Between two tries to reach Docker, doubling. */
 const firstDockerWait = Duration.seconds(1)
@@ -90,17 +91,16 @@ const definitionOf = (
 
 const pullDetail = (progress: PullProgress): string => {
   const { downloadedBytes, extractedBytes, image, layers, phase, retry, totalBytes, totalKnown } = progress
-  const { formatBytes } = DockerError
   const ofLayers = `${layers.existing + layers.extracted} of ${layers.total} layers`
   switch (phase) {
     case "resolving":
       return `Pulling ${image}: asking the registry`
     case "downloading":
-      return `Pulling ${image}: ${formatBytes(downloadedBytes)} of ${totalKnown ? "" : "at least "}${
-        formatBytes(totalBytes)
+      return `Pulling ${image}: ${Bytes.format(downloadedBytes)} of ${totalKnown ? "" : "at least "}${
+        Bytes.format(totalBytes)
       }, ${ofLayers}`
     case "extracting":
-      return `Unpacking ${image}: ${formatBytes(extractedBytes)} of ${formatBytes(totalBytes)}, ${ofLayers}`
+      return `Unpacking ${image}: ${Bytes.format(extractedBytes)} of ${Bytes.format(totalBytes)}, ${ofLayers}`
     case "waiting":
       return `Pulling ${image}: trying again in ${Math.round((retry?.delay ?? 0) / 1000)} s (${retry?.reason ?? ""})`
     case "complete":

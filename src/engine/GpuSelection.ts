@@ -1,6 +1,6 @@
 /** Which of a machine's GPUs an engine gets. */
 import * as Either from "effect/Either"
-import type { GpuInfo, GpuVendor } from "../capabilities/NodeCapabilities.js"
+import type { GpuInfo, GpuVendor } from "../node/NodeCapabilities.js"
 
 /** A vendor whose GPUs containers can use. */
 export type ContainerGpuVendor = Exclude<GpuVendor, "apple">

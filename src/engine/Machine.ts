@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Capabilities } from "../capabilities/Capabilities.js"
-import type { NodeCapabilities } from "../capabilities/NodeCapabilities.js"
+import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 
 export interface MachineFacts {
   readonly nodeId: string

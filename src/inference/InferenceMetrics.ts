@@ -2,7 +2,7 @@
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import type { EngineName } from "../engine/Engine.js"
-import type { EngineFigures } from "../orchestrator/Node.js"
+import type { EngineFigures } from "../node/Node.js"
 
 const millis = MetricBoundaries.exponential({ start: 1, factor: 2, count: 18 })
 

@@ -7,8 +7,8 @@ import * as Either from "effect/Either"
 import * as FiberMap from "effect/FiberMap"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as EngineHttp from "../engine/EngineHttp.js"
-import * as Ollama from "../engine/Ollama.js"
+import * as EngineHttp from "../chat/EngineHttp.js"
+import * as Ollama from "../engine/ollama/Ollama.js"
 
 /** A model could not be pulled. */
 export class PullFailed extends Data.TaggedError("PullFailed")<{

@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as GoDuration from "../config/GoDuration.js"
+import * as GoDuration from "../text/GoDuration.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 
 export interface Requests {

@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type { NodeRegistration, NodeReport, RegisteredNode } from "./Node.js"
+import type { NodeRegistration, NodeReport, RegisteredNode } from "../node/Node.js"
 
 /** No answer came: it is down, out of reach, overloaded or too slow. Trying again may help. */
 export class OrchestratorUnreachable extends Data.TaggedError("OrchestratorUnreachable")<{

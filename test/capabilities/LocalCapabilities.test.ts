@@ -10,10 +10,10 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Capabilities } from "../../src/capabilities/Capabilities.js"
-import * as CapabilitiesJsonSchema from "../../src/capabilities/CapabilitiesJsonSchema.js"
+import * as CapabilitiesJsonSchema from "../../src/node/CapabilitiesJsonSchema.js"
 import { findingCodes } from "../../src/capabilities/Findings.js"
 import * as LocalCapabilities from "../../src/capabilities/LocalCapabilities.js"
-import { NodeCapabilities } from "../../src/capabilities/NodeCapabilities.js"
+import { NodeCapabilities } from "../../src/node/NodeCapabilities.js"
 import { fakeTool, fixture, isAlive, machine, temporaryDirectory, tree, until } from "./Support.js"
 
 const fixtures = path.join(import.meta.dirname, "fixtures")

@@ -1,11 +1,5 @@
 import { assert, describe, it } from "vitest"
-import {
-  CpuInfo,
-  Finding,
-  GpuProcess,
-  MigInstance,
-  type NodeCapabilities
-} from "../../src/capabilities/NodeCapabilities.js"
+import { CpuInfo, Finding, GpuProcess, MigInstance, type NodeCapabilities } from "../../src/node/NodeCapabilities.js"
 import * as CapabilitiesTable from "../../src/cli/CapabilitiesTable.js"
 import * as Machines from "../support/Machines.js"
 

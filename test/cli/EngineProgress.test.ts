@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as EngineProgress from "../../src/cli/EngineProgress.js"
-import type { EngineReport } from "../../src/orchestrator/Node.js"
+import type { EngineReport } from "../../src/node/Node.js"
 
 const mib = 1024 ** 2
 

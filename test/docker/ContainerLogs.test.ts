@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as ContainerLogs from "../../src/docker/ContainerLogs.js"
 import { Docker } from "../../src/docker/Docker.js"
-import * as Lines from "../../src/docker/Lines.js"
+import * as Lines from "../../src/text/Lines.js"
 import * as Scripted from "./ScriptedDocker.js"
 import { eventually, sleepThrough } from "./Waiting.js"
 

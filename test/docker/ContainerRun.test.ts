@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import { Docker } from "../../src/docker/Docker.js"
-import type * as DockerError from "../../src/docker/DockerError.js"
+import type * as DockerError from "../../src/docker/api/DockerError.js"
 import * as Scripted from "./ScriptedDocker.js"
 import { asleepFor, sleepThrough } from "./Waiting.js"
 

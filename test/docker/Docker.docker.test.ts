@@ -16,7 +16,7 @@ import * as Stream from "effect/Stream"
 import type * as ContainerEvents from "../../src/docker/ContainerEvents.js"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import { Docker } from "../../src/docker/Docker.js"
-import type * as DockerError from "../../src/docker/DockerError.js"
+import type * as DockerError from "../../src/docker/api/DockerError.js"
 import { describeDocker, layer, type TestEngine } from "../support/DockerTest.js"
 import * as Registry from "./Registry.js"
 

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Docker } from "../../src/docker/Docker.js"
-import type * as DockerEndpoint from "../../src/docker/DockerEndpoint.js"
+import type * as DockerEndpoint from "../../src/docker/api/DockerEndpoint.js"
 import * as DockerodeDocker from "../../src/docker/DockerodeDocker.js"
 
 /** A request that has arrived. */

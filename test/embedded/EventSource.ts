@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import type * as Scope from "effect/Scope"
-import type { ServerEvents } from "../../src/embedded/ServerEvents.js"
+import type { ServerEvents } from "../../src/embedded/http/ServerEvents.js"
 
 /** An event by its name. */
 export type Event = {

@@ -5,7 +5,7 @@ import * as Stream from "effect/Stream"
 import type { Diagnosis } from "../../src/engine/Diagnosis.js"
 import * as EngineBoard from "../../src/engine/EngineBoard.js"
 import { EngineStatus, toReport } from "../../src/engine/EngineStatus.js"
-import * as Ollama from "../../src/engine/Ollama.js"
+import * as Ollama from "../../src/engine/ollama/Ollama.js"
 import { machine, planned, settings } from "./Planning.js"
 
 const facts = { name: "vllm", model: "org/model", restarts: 2, image: "image:v1", recentLog: [] }

@@ -6,7 +6,7 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Docker } from "../../src/docker/Docker.js"
-import * as DockerError from "../../src/docker/DockerError.js"
+import * as DockerError from "../../src/docker/api/DockerError.js"
 import { defaults } from "../../src/engine/EngineTimes.js"
 import * as Supervised from "./Supervised.js"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
-import { GpuInfo } from "../../src/capabilities/NodeCapabilities.js"
+import { GpuInfo } from "../../src/node/NodeCapabilities.js"
 import * as GpuSelection from "../../src/engine/GpuSelection.js"
 import { amd, apple, intel, mig, nvidia } from "./Planning.js"
 

@@ -1,6 +1,6 @@
 /** Settings and machines for the tests of what engines are planned to be. */
 import * as Either from "effect/Either"
-import { CpuInfo, type GpuInfo, MigInstance } from "../../src/capabilities/NodeCapabilities.js"
+import { CpuInfo, type GpuInfo, MigInstance } from "../../src/node/NodeCapabilities.js"
 import * as AgentConfig from "../../src/config/AgentConfig.js"
 import * as Setting from "../../src/config/Setting.js"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"

@@ -11,8 +11,8 @@ import {
   MemoryInfo,
   NodeCapabilities,
   OsInfo
-} from "../../src/capabilities/NodeCapabilities.js"
-import type { NodeReport } from "../../src/orchestrator/Node.js"
+} from "../../src/node/NodeCapabilities.js"
+import type { NodeReport } from "../../src/node/Node.js"
 
 export const gib = 1024 ** 3
 

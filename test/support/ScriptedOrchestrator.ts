@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { NodeRegistration, NodeReport } from "../../src/orchestrator/Node.js"
+import type { NodeRegistration, NodeReport } from "../../src/node/Node.js"
 import {
   Orchestrator,
   type OrchestratorError,

@@ -5,9 +5,9 @@ import * as Either from "effect/Either"
 import { decimal } from "../Figures.js"
 import { finding } from "../Findings.js"
 import { objectOf, objectsOf, parseJson, textOf } from "../Json.js"
-import type { GpuInfo, GpuVendor } from "../NodeCapabilities.js"
+import type { GpuInfo, GpuVendor } from "../../node/NodeCapabilities.js"
 import type { Reading } from "../Probe.js"
-import type { Tools } from "../Tool.js"
+import type { Tools } from "../../process/Tool.js"
 import { describeGpu, toolFinding } from "./Gpu.js"
 
 /** Bytes from `8 GB` or `1536 MB`. */

@@ -4,8 +4,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { bytes, checked, known, printable, within } from "../Figures.js"
 import { finding } from "../Findings.js"
-import { type Finding, GpuInfo, type GpuProcess, type GpuVendor, type MigInstance } from "../NodeCapabilities.js"
-import type { ToolError } from "../Tool.js"
+import {
+  type Finding,
+  GpuInfo,
+  type GpuProcess,
+  type GpuVendor,
+  type MigInstance
+} from "../../node/NodeCapabilities.js"
+import type { ToolError } from "../../process/Tool.js"
 
 /** What a vendor's probe knows of a GPU, before it has been checked; see {@link GpuInfo} for the units. */
 export interface GpuFields {

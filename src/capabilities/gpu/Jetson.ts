@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { decimal, printable, wholeNumber } from "../Figures.js"
 import { type DeviceFiles, firstLine } from "../Files.js"
-import type { GpuInfo } from "../NodeCapabilities.js"
+import type { GpuInfo } from "../../node/NodeCapabilities.js"
 import { describeGpu } from "./Gpu.js"
 
 /** The release of the Jetson's system from the first line of `/etc/nv_tegra_release`: `36.3.0`. */

@@ -8,8 +8,8 @@ import { deviceFiles } from "../../../src/capabilities/Files.js"
 import * as Amd from "../../../src/capabilities/gpu/Amd.js"
 import * as Drm from "../../../src/capabilities/gpu/Drm.js"
 import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
-import { GpuInfo } from "../../../src/capabilities/NodeCapabilities.js"
-import * as Tool from "../../../src/capabilities/Tool.js"
+import { GpuInfo } from "../../../src/node/NodeCapabilities.js"
+import * as Tool from "../../../src/process/Tool.js"
 import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
 
 const GiB = 1024 ** 3

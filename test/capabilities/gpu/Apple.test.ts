@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Apple from "../../../src/capabilities/gpu/Apple.js"
-import * as Tool from "../../../src/capabilities/Tool.js"
+import * as Tool from "../../../src/process/Tool.js"
 import { fakeTool, fixture, temporaryDirectory } from "../Support.js"
 import * as path from "node:path"
 

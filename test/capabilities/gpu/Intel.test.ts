@@ -8,7 +8,7 @@ import { deviceFiles } from "../../../src/capabilities/Files.js"
 import * as Drm from "../../../src/capabilities/gpu/Drm.js"
 import * as Intel from "../../../src/capabilities/gpu/Intel.js"
 import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
-import * as Tool from "../../../src/capabilities/Tool.js"
+import * as Tool from "../../../src/process/Tool.js"
 import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
 
 const probe = (root: string, directory = "/nonexistent") => {

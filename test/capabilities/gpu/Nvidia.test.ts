@@ -8,8 +8,8 @@ import * as path from "node:path"
 import { deviceFiles } from "../../../src/capabilities/Files.js"
 import * as Nvidia from "../../../src/capabilities/gpu/Nvidia.js"
 import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
-import { GpuInfo, GpuProcess } from "../../../src/capabilities/NodeCapabilities.js"
-import * as Tool from "../../../src/capabilities/Tool.js"
+import { GpuInfo, GpuProcess } from "../../../src/node/NodeCapabilities.js"
+import * as Tool from "../../../src/process/Tool.js"
 import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
 
 const MiB = 1024 ** 2

@@ -1,5 +1,5 @@
 /** The stream of events from the orchestrator: opened again and again until it is there. */
-import type { ServerEvents } from "../../ServerEvents.js"
+import type { ServerEvents } from "../../http/ServerEvents.js"
 
 export type Handlers = { readonly [Name in keyof ServerEvents]: (data: ServerEvents[Name]) => void }
 

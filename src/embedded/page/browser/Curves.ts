@@ -1,5 +1,5 @@
 /** The small curves of a GPU: how its memory, its load and its temperature went of late. */
-import type { GpuSample } from "../../GpuHistory.js"
+import type { GpuSample } from "../../registry/GpuHistory.js"
 import { type Element, h } from "./Dom.js"
 import * as Format from "./Format.js"
 

@@ -1,6 +1,6 @@
 /** The list of nodes: their order, which are shown, and which are near enough to the window to be in the document. */
-import { GpuHistory, type GpuHistoryJson } from "../../GpuHistory.js"
-import type { NodeJson } from "../../NodeJson.js"
+import { GpuHistory, type GpuHistoryJson } from "../../registry/GpuHistory.js"
+import type { NodeJson } from "../../registry/NodeJson.js"
 import { patchChildren } from "./Dom.js"
 import * as NodeView from "./NodeView.js"
 

@@ -1,6 +1,6 @@
 /** What a node looks like. */
-import { type GpuHistory, keyOf } from "../../GpuHistory.js"
-import type { CapabilitiesJson, NodeJson } from "../../NodeJson.js"
+import { type GpuHistory, keyOf } from "../../registry/GpuHistory.js"
+import type { CapabilitiesJson, NodeJson } from "../../registry/NodeJson.js"
 import * as Curves from "./Curves.js"
 import { type Child, type Element, h } from "./Dom.js"
 import * as Format from "./Format.js"

@@ -1,5 +1,5 @@
 /** Which models are served, where, and how busy they are. */
-import type { Served, ServedModel } from "../../Served.js"
+import type { Served, ServedModel } from "../../dispatch/Served.js"
 import { type Child, h, patchChildren } from "./Dom.js"
 import * as Format from "./Format.js"
 

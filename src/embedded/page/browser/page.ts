@@ -1,5 +1,5 @@
 /** The page: follows the orchestrator's events and shows its nodes. */
-import type { GpuHistoryJson } from "../../GpuHistory.js"
+import type { GpuHistoryJson } from "../../registry/GpuHistory.js"
 import * as Chat from "./Chat.js"
 import * as Connection from "./Connection.js"
 import * as NodeList from "./NodeList.js"

@@ -1,0 +1,96 @@
+/** A node as the orchestrator is told of it. */
+import type { NodeCapabilities } from "./NodeCapabilities.js"
+
+/** The states of an inference engine, in the wire's words. */
+export type EngineState =
+  | "pulling"
+  | "starting"
+  | "loading"
+  | "ready"
+  | "unhealthy"
+  | "restarting"
+  | "failed"
+  | "stopped"
+
+/** What came of the requests that the agent relayed to an engine, since the agent started. */
+export interface EngineFigures {
+  readonly requests: number
+  /** Requests that did not end well, those that were cancelled not among them. */
+  readonly errors: number
+  /** The same by kind, those that never were left out. */
+  readonly errorsByKind: ReadonlyArray<{ readonly kind: string; readonly count: number }>
+  readonly inFlight: number
+  readonly promptTokens: number
+  readonly completionTokens: number
+  /** Made now, over all requests. */
+  readonly tokensPerSecond: number
+  /** Median of the last requests. */
+  readonly firstTokenMs?: number
+  /** Median of the last requests. */
+  readonly durationMs?: number
+}
+
+/** An inference engine as it is reported upstream. */
+export interface EngineReport {
+  readonly name: string
+  readonly state: EngineState
+  /** The names it answers to. */
+  readonly models: ReadonlyArray<string>
+  /** Progress, or what is wrong, in a sentence; may be empty. */
+  readonly detail: string
+  /** 0 to 1 of the current state, where known. */
+  readonly progress?: number
+  /** Of the image or the model that comes, in the state that is under way. */
+  readonly doneBytes?: number
+  readonly totalBytes?: number
+  /** Since the agent started. */
+  readonly restarts: number
+  readonly image?: string
+  /** The last lines that it wrote before it failed; absent while all is well. */
+  readonly recentLog?: ReadonlyArray<string>
+  /** Absent where no requests are relayed to it. */
+  readonly figures?: EngineFigures
+}
+
+/** What an agent reports of its node, beside who it is. */
+export interface NodeReport {
+  readonly capabilities: NodeCapabilities
+  readonly agentVersion: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly engines: ReadonlyArray<EngineReport>
+}
+
+export interface NodeRegistration {
+  readonly id: string
+  readonly hostname: string
+  /** `host:port` of the node's `NodeAgent` service. */
+  readonly agentAddress: string
+  readonly report: NodeReport
+}
+
+/** The descriptions that every agent sends, written for people. */
+export interface CapabilityStrings {
+  readonly cpu: string
+  readonly memory: string
+  readonly os: string
+  readonly gpuType: string
+  readonly gpuVramTotal: string
+  readonly gpuVramAvailable: string
+  readonly gpuVramUsed: string
+  readonly gpuTemperature: string
+  readonly gpuPowerUsage: string
+}
+
+/** A node as an orchestrator lists it. */
+export interface RegisteredNode {
+  readonly id: string
+  readonly hostname: string
+  readonly agentAddress: string
+  /** Seconds since 1970. */
+  readonly lastSeenUnix: number
+  /** It has missed its heartbeats. Orchestrators that do not say are taken at their word: not stale. */
+  readonly stale: boolean
+  readonly strings: CapabilityStrings
+  /** The exact figures; absent for agents that send only the descriptions. */
+  readonly report?: NodeReport
+}

@@ -1,0 +1,32 @@
+/**
+ * Text from elsewhere made safe to show: on a terminal, in a log line, in JSON, in an error.
+ *
+ * A terminal obeys control characters and escape sequences, bidirectional overrides make text read as what it is not, and
+ * half a surrogate pair is not valid UTF-8.
+ */
+
+/** What a terminal obeys: colours, titles, cursor movements. Each alternative is linear in the text. */
+const escapes =
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[\]P^_X][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]?/g
+
+/** C0 and C1 controls, line and paragraph separators. */
+const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
+
+/** Marks, embeddings, overrides and isolates of text direction. */
+const directions = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+/** On one line, without anything that a terminal would obey; runs of control characters become one space. */
+export const printable = (text: string): string =>
+  text.replace(escapes, "").replace(controls, " ").replace(directions, "").toWellFormed()
+
+/** The first `length` UTF-16 code units, never half a surrogate pair, with `…` where something was cut. */
+export const cut = (text: string, length: number): string => {
+  if (text.length <= length) return text
+  const end = /[\ud800-\udbff]/.test(text.charAt(length - 1)) ? length - 1 : length
+  return `${text.slice(0, end)}…`
+}
+
+/** {@link printable} with white space collapsed, at most `length` characters. */
+export const oneLine = (text: string, length = 500): string =>
+  // Cut first: what is a megabyte long is not worth cleaning to its end.
+  cut(printable(text.slice(0, length * 4)).replace(/\s+/g, " ").trim(), length)

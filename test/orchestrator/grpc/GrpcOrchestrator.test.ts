@@ -1,0 +1,350 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Stream from "effect/Stream"
+import * as EmbeddedOrchestrator from "../../../src/embedded/EmbeddedOrchestrator.js"
+import * as GrpcError from "../../../src/grpc/GrpcError.js"
+import * as GrpcOrchestrator from "../../../src/orchestrator/grpc/GrpcOrchestrator.js"
+import type { NodeRegistration } from "../../../src/node/Node.js"
+import * as Machines from "../../support/Machines.js"
+import * as Peers from "../../support/Peers.js"
+import * as Ports from "../../support/Ports.js"
+
+const { fail, Status } = GrpcError
+
+const embedded = EmbeddedOrchestrator.make({ port: 0, httpPort: 0 }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+
+const client = (port: number, deadline = "5 seconds" as "5 seconds" | "200 millis") =>
+  GrpcOrchestrator.make({ address: { host: "127.0.0.1", port }, deadline })
+
+const node = (id = "tester"): NodeRegistration => ({
+  id,
+  hostname: "host",
+  agentAddress: "10.0.0.7:50052",
+  report: Machines.report()
+})
+
+const chat = { model: "m", messages: [{ role: "user", content: "hi" }], stream: true }
+
+interface Told {
+  readonly _tag: string
+  readonly message: string
+}
+
+const drain = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+
+describe("an orchestrator over gRPC", () => {
+  it.scopedLive("takes a node, its heartbeats and its news, and lists it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* embedded
+      const orchestrator = yield* client(port)
+      assert.strictEqual(orchestrator.address, `127.0.0.1:${port}`)
+      yield* orchestrator.register(node())
+      yield* orchestrator.heartbeat("tester")
+      const hot = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
+      yield* orchestrator.updateNode("tester", Machines.report(hot))
+      const [listed, ...others] = yield* orchestrator.listNodes
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude(listed, { id: "tester", hostname: "host", agentAddress: "10.0.0.7:50052", stale: false })
+      assert.deepStrictEqual(listed?.report?.capabilities, hot)
+    }))
+
+  it.scopedLive("does not know a node that never registered", () =>
+    Effect.gen(function*() {
+      const orchestrator = yield* client((yield* embedded).port)
+      for (const asked of [orchestrator.heartbeat("ghost"), orchestrator.updateNode("ghost", Machines.report())]) {
+        const error = yield* Effect.flip(asked)
+        assert.strictEqual(error._tag, "UnknownNode")
+        assert.strictEqual(error.message, "the orchestrator does not know node ghost")
+      }
+    }))
+
+  it.scopedLive("refuses what it does not take, and says why", () =>
+    Effect.gen(function*() {
+      const orchestrator = yield* client((yield* embedded).port)
+      const error = yield* Effect.flip(orchestrator.register(node("")))
+      assert.deepInclude(error, { _tag: "OrchestratorRejected", code: "INVALID_ARGUMENT" })
+      assert.match(
+        error.message,
+        /^the orchestrator at 127\.0\.0\.1:\d+ refused to register this node: the node's id is empty/
+      )
+    }))
+
+  it.scopedLive("tells what it does not have", () =>
+    Effect.gen(function*() {
+      const orchestrator = yield* client(yield* Peers.orchestrator())
+      const report = Machines.report()
+      const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
+        "register this node": orchestrator.register(node()),
+        "take this node's heartbeat": orchestrator.heartbeat("tester"),
+        "update this node's hardware": orchestrator.updateNode("tester", report),
+        "list its nodes": orchestrator.listNodes,
+        "take job 1": orchestrator.submitJob({ id: "1", type: "chat", request: chat }),
+        "tell the status of job 1": orchestrator.getJobStatus("1"),
+        "complete the chat": drain(orchestrator.chatCompletion(chat)),
+        "make the embeddings": orchestrator.embeddings({ model: "m", input: ["a"] }),
+        "stream its logs": drain(orchestrator.logs)
+      }
+      for (const [operation, effect] of Object.entries(asked)) {
+        const error = yield* Effect.flip(effect)
+        assert.strictEqual(error._tag, "OrchestratorUnimplemented")
+        assert.strictEqual(
+          error.message,
+          `the orchestrator at ${orchestrator.address} does not know how to ${operation}`
+        )
+      }
+    }))
+
+  it.scopedLive("tells statuses apart by what a caller would do about them", () =>
+    Effect.gen(function*() {
+      const rejections = [
+        Status.INVALID_ARGUMENT,
+        Status.PERMISSION_DENIED,
+        Status.UNAUTHENTICATED,
+        Status.ALREADY_EXISTS,
+        Status.FAILED_PRECONDITION,
+        Status.OUT_OF_RANGE,
+        Status.NOT_FOUND
+      ]
+      const transient = [
+        Status.UNAVAILABLE,
+        Status.RESOURCE_EXHAUSTED,
+        Status.ABORTED,
+        Status.INTERNAL,
+        Status.UNKNOWN,
+        Status.CANCELLED,
+        Status.DATA_LOSS
+      ]
+      let status: GrpcError.Status = Status.OK
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({ RegisterNode: () => Effect.suspend(() => Effect.fail(fail(status, "because"))) })
+      )
+      for (status of rejections) {
+        const error = yield* Effect.flip(orchestrator.register(node()))
+        assert.deepInclude(error, { _tag: "OrchestratorRejected", code: Status[status], reason: "because" })
+      }
+      for (status of transient) {
+        const error = yield* Effect.flip(orchestrator.register(node()))
+        assert.deepInclude(error, {
+          _tag: "OrchestratorUnreachable",
+          timedOut: false,
+          reason: `because (${Status[status]})`
+        })
+      }
+    }))
+
+  it.scopedLive("takes jobs and tells how they go", () =>
+    Effect.gen(function*() {
+      const taken: Array<unknown> = []
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({
+          SubmitJob: ({ job_id, job_type, payload }) =>
+            Effect.sync(() => {
+              taken.push([job_id, job_type, payload.length > 0])
+              return { job_id, status: "JOB_STATUS_PENDING" as const }
+            }),
+          GetJobStatus: ({ job_id }) =>
+            Effect.succeed({
+              job_id,
+              status: "JOB_STATUS_FAILED" as const,
+              assigned_node: "gpu-7",
+              error_message: "out of memory",
+              result: Buffer.from([1, 2])
+            })
+        })
+      )
+      assert.strictEqual(yield* orchestrator.submitJob({ id: "1", type: "chat", request: chat }), "pending")
+      yield* orchestrator.submitJob({ id: "2", type: "embeddings", request: { model: "m", input: ["a"] } })
+      assert.deepStrictEqual(taken, [["1", "JOB_TYPE_CHAT_COMPLETION", true], ["2", "JOB_TYPE_EMBEDDINGS", true]])
+      const status = yield* orchestrator.getJobStatus("1")
+      assert.deepStrictEqual({ ...status, result: [...status.result] }, {
+        id: "1",
+        state: "failed",
+        assignedNode: "gpu-7",
+        errorMessage: "out of memory",
+        result: [1, 2]
+      })
+    }))
+
+  it.scopedLive("streams chats, embeddings in the order of the input, and logs", () =>
+    Effect.gen(function*() {
+      const chunk = (content: string, finish_reason = "") => ({
+        id: "c",
+        model: "m",
+        created: 1_790_000_000,
+        object: "chat.completion.chunk",
+        choices: [{ index: 0, message: { role: "assistant", content }, finish_reason }]
+      })
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({}, {
+          ChatCompletion: () => Stream.make(chunk("Hel"), chunk("lo", "stop")),
+          Embeddings: ({ input, model }) =>
+            Effect.succeed({
+              model,
+              object: "list",
+              usage_prompt_tokens: 9,
+              data: input.map((_, index) => ({ embedding: [index, 0.5], index })).reverse()
+            })
+        }, {
+          StreamLogs: () =>
+            Stream.make({}, {
+              entry: {
+                id: "1",
+                timestamp: 1_790_000_000_123,
+                level: "LOG_LEVEL_WARN" as const,
+                source: "node-agent:tester",
+                message: "hot",
+                fields: { gpu: "0" }
+              }
+            })
+        })
+      )
+      const chunks = yield* drain(orchestrator.chatCompletion(chat))
+      assert.deepStrictEqual(chunks.map(({ choices }) => choices[0]?.message.content), ["Hel", "lo"])
+      assert.deepInclude(chunks[1], { createdUnix: 1_790_000_000, object: "chat.completion.chunk" })
+      assert.strictEqual(chunks[1]?.choices[0]?.finishReason, "stop")
+      assert.deepStrictEqual(yield* orchestrator.embeddings({ model: "m", input: ["a", "b"] }), {
+        model: "m",
+        embeddings: [[0, 0.5], [1, 0.5]],
+        promptTokens: 9
+      })
+      const [entry, ...others] = yield* drain(orchestrator.logs)
+      assert.deepStrictEqual(others, [])
+      assert.deepStrictEqual({ ...entry, fields: { ...entry?.fields } }, {
+        id: "1",
+        timestampMillis: 1_790_000_000_123,
+        level: "warn",
+        source: "node-agent:tester",
+        message: "hot",
+        fields: { gpu: "0" }
+      })
+    }))
+})
+
+describe("an orchestrator that misbehaves", () => {
+  const unreachable = (port: number, deadline?: "200 millis") =>
+    Effect.flatMap(
+      client(port, deadline),
+      (orchestrator) =>
+        Effect.flatMap(Effect.flip(orchestrator.heartbeat("tester")), (error) =>
+          error._tag === "OrchestratorUnreachable" ? Effect.succeed(error) : Effect.die(error))
+    )
+
+  it.scopedLive("and does not run is unreachable at once, and says so", () =>
+    Effect.gen(function*() {
+      const port = yield* Ports.free
+      const error = yield* unreachable(port)
+      assert.isFalse(error.timedOut)
+      assert.strictEqual(
+        error.message,
+        `the orchestrator at 127.0.0.1:${port} cannot be reached: connection refused: nothing listens there`
+      )
+    }))
+
+  it.scopedLive("and says nothing is given up at the deadline", () =>
+    Effect.gen(function*() {
+      const error = yield* unreachable(yield* Peers.silent, "200 millis")
+      assert.isTrue(error.timedOut)
+      assert.strictEqual(error.reason, "no answer in time")
+    }))
+
+  it.scopedLive("and answers late is given up at the deadline, and works at the next call", () =>
+    Effect.gen(function*() {
+      let late = true
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({
+          Heartbeat: () =>
+            Effect.suspend(() => late ? Effect.delay(Effect.succeed({}), "10 seconds") : Effect.succeed({}))
+        }),
+        "200 millis"
+      )
+      const error = yield* Effect.flip(orchestrator.heartbeat("tester"))
+      assert.deepInclude(error, { _tag: "OrchestratorUnreachable", timedOut: true })
+      late = false
+      yield* orchestrator.heartbeat("tester").pipe(Effect.retry({ times: 3 }))
+    }))
+
+  it.scopedLive("and answers what is not gRPC is unreachable", () =>
+    Effect.gen(function*() {
+      const error = yield* unreachable(yield* Peers.garbage)
+      assert.isNotEmpty(error.reason)
+    }))
+
+  it.scopedLive("and closes in the middle of a call is unreachable", () =>
+    Effect.gen(function*() {
+      const error = yield* unreachable(yield* Peers.closing)
+      assert.isFalse(error.timedOut)
+    }))
+
+  it.scopedLive("and whose name does not resolve is unreachable, by that name", () =>
+    Effect.gen(function*() {
+      const orchestrator = yield* GrpcOrchestrator.make({ address: { host: "orchestrator.invalid", port: 50_051 } })
+      const error = yield* Effect.flip(orchestrator.heartbeat("tester"))
+      assert.match(
+        error.message,
+        /^the orchestrator at orchestrator\.invalid:50051 cannot be reached: the name (does not resolve|cannot be resolved now)/
+      )
+    }))
+
+  it.scopedLive("is found again at the first call after it came", () =>
+    Effect.gen(function*() {
+      const port = yield* Ports.free
+      const orchestrator = yield* client(port)
+      for (let round = 0; round < 3; round++) {
+        yield* Effect.flip(orchestrator.heartbeat("tester"))
+        yield* Effect.scoped(
+          Effect.zipRight(
+            Peers.orchestrator({ Heartbeat: () => Effect.succeed({}) }, {}, {}, port),
+            orchestrator.heartbeat("tester")
+          )
+        )
+      }
+    }))
+})
+
+describe("a connection to an orchestrator", () => {
+  it.scopedLive("is dropped with its calls when told to, and made anew by the next call", () =>
+    Effect.gen(function*() {
+      const asked = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({
+          Heartbeat: () =>
+            Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never).pipe(
+              Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+            ),
+          RegisterNode: () => Effect.succeed({})
+        })
+      )
+      const hanging = yield* Effect.fork(Effect.flip(orchestrator.heartbeat("tester")))
+      yield* Deferred.await(asked)
+      yield* orchestrator.reconnect
+      const error = yield* Fiber.join(hanging)
+      assert.strictEqual(error._tag, "OrchestratorUnreachable")
+      assert.isFalse(error._tag === "OrchestratorUnreachable" && error.timedOut)
+      yield* Deferred.await(interrupted)
+      yield* orchestrator.register(node())
+    }))
+
+  it.scopedLive("cancels the call of a fiber that is interrupted", () =>
+    Effect.gen(function*() {
+      const asked = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const orchestrator = yield* client(
+        yield* Peers.orchestrator({
+          Heartbeat: () =>
+            Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never).pipe(
+              Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+            )
+        })
+      )
+      const hanging = yield* Effect.fork(orchestrator.heartbeat("tester"))
+      yield* Deferred.await(asked)
+      yield* Fiber.interrupt(hanging)
+      yield* Deferred.await(interrupted)
+    }))
+})
