@@ -2,7 +2,6 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Capabilities } from "../capabilities/Capabilities.js"
@@ -11,6 +10,7 @@ import { AgentConfig, type AgentSettings, stateDir } from "../config/AgentConfig
 import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
+import * as Daemon from "../effect/Daemon.js"
 import { InferenceRouter } from "../inference/InferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import * as GrpcOrchestrator from "../orchestrator/grpc/GrpcOrchestrator.js"
@@ -42,7 +42,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
   Agent,
   {
     readonly nodeId: string
-    /** Runs on until a defect ends one of the agent's loops, and then fails with it. */
+    /** Never succeeds; dies with the defect of the first loop of the agent, or of a room below it, that died. */
     readonly join: Effect.Effect<never>
   }
 >() {
@@ -74,9 +74,9 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
         // What the hardware is like is of no more interest, and may take long to find out.
         yield* registration.update({ ...before.value.report, engines })
       }).pipe(Effect.interruptible, Effect.timeout("1 second"), Effect.ignore)
-      const loops = yield* FiberSet.make<never, never>()
-      yield* FiberSet.run(loops, Heartbeat.run(config.heartbeatInterval))
-      yield* FiberSet.run(loops, Telemetry.run(config.capabilityInterval))
+      const { join } = yield* Daemon.Daemons
+      yield* Daemon.start("heartbeat", Heartbeat.run(config.heartbeatInterval))
+      yield* Daemon.start("report", Telemetry.run(config.capabilityInterval))
       // Heartbeats go on while answers end and engines stop: what takes its time is not to look like a death.
       yield* Effect.addFinalizer(() =>
         Effect.gen(function*() {
@@ -86,7 +86,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
           yield* farewell
         })
       )
-      return { nodeId, join: Effect.zipRight(FiberSet.join(loops), Effect.never) }
+      return { nodeId, join }
     })
   ).pipe(
     Layer.provide(Registration.layer),
@@ -96,6 +96,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(EngineCare.layer),
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),
+    Layer.provide(Daemon.Daemons.layer),
     Layer.provideMerge(AgentStatus.layer),
     Layer.provide(Layer.effectDiscard(checkEngineSettings))
   )

@@ -8,6 +8,7 @@ import type { Finding } from "../node/NodeCapabilities.js"
 import { AgentConfig } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { Docker } from "../docker/Docker.js"
+import * as Daemon from "../effect/Daemon.js"
 import { Engines } from "../engine/Engine.js"
 import type { EngineReport } from "../node/Node.js"
 import { AgentStatus } from "./AgentStatus.js"
@@ -45,7 +46,7 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
   static readonly layer: Layer.Layer<
     EngineCare | Engines,
     InvalidSetting | StateFileError,
-    AgentConfig | AgentStatus | Capabilities | Docker | NodeIdentity | StateDirectory
+    AgentConfig | AgentStatus | Capabilities | Daemon.Daemons | Docker | NodeIdentity | StateDirectory
   > = Layer.scopedContext(Effect.gen(function*() {
     const config = yield* AgentConfig
     const { nodeId } = yield* NodeIdentity
@@ -70,7 +71,8 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
       supervisor.make({ settings: config, nodeId }),
       Machine.layer
     )
-    yield* Effect.forkScoped(
+    yield* Daemon.start(
+      "engine status",
       Stream.runForEach(engines.changes, (reports) =>
         status.update((state) => ({
           ...state,
@@ -78,7 +80,8 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
         })))
     )
     if (wanted === "") {
-      yield* Effect.forkScoped(
+      yield* Daemon.start(
+        "container sweep",
         Effect.zipRight(swept, state.write(fileName, "")).pipe(
           Effect.catchAll((error) => Effect.logWarning(`${error.message}: containers are looked for at each start`))
         )

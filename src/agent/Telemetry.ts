@@ -74,6 +74,9 @@ export const run = (interval: Duration.Duration) =>
       Stream.buffer({ capacity: 1, strategy: "sliding" }),
       Stream.runForEach(() => Effect.zipRight(oneAtATime(look), Effect.sleep(engineReportSpacing)))
     )
-    yield* Effect.forkScoped(onEngineChange)
-    return yield* Effect.repeat(oneAtATime(look), Schedule.spaced(interval)).pipe(Effect.zipRight(Effect.never))
-  }).pipe(Effect.scoped)
+    // One fiber fails with the other.
+    return yield* Effect.all([onEngineChange, Effect.repeat(oneAtATime(look), Schedule.spaced(interval))], {
+      concurrency: 2,
+      discard: true
+    }).pipe(Effect.zipRight(Effect.never))
+  })

@@ -7,11 +7,15 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
-/** The loops of one owner: the agent, the embedded orchestrator, or a command. */
+/**
+ * The loops of one owner: the agent, the embedded orchestrator, or a command. Its layer is memoized like any other: those
+ * who are built together with it share it, and {@link Daemons.join} of each fails with a loop of any of them.
+ */
 export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
   Daemons,
   {
@@ -19,10 +23,10 @@ export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
      * Starts a loop that lives as long as the caller's scope. `name` completes "The … loop died" and is the log
      * annotation `loop`. A defect in it is logged with its cause at level `error`, and {@link join} fails with it.
      */
-    readonly start: <R>(
+    readonly start: <A, R>(
       name: string,
-      loop: Effect.Effect<unknown, never, R>
-    ) => Effect.Effect<void, never, R | Scope.Scope>
+      loop: Effect.Effect<A, never, R>
+    ) => Effect.Effect<Fiber.RuntimeFiber<A>, never, R | Scope.Scope>
     /** Never succeeds; dies with the defect of the first loop that died. */
     readonly join: Effect.Effect<never>
   }
@@ -30,15 +34,14 @@ export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
   static readonly layer: Layer.Layer<Daemons> = Layer.scoped(
     Daemons,
     Effect.map(FiberSet.make<unknown, never>(), (fibers) => ({
-      start: <R>(name: string, loop: Effect.Effect<unknown, never, R>) =>
+      start: <A, R>(name: string, loop: Effect.Effect<A, never, R>) =>
         loop.pipe(
           Effect.tapErrorCause((cause) =>
             Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError(`The ${name} loop died`, cause)
           ),
           Effect.annotateLogs("loop", name),
           Effect.forkScoped,
-          Effect.tap((fiber) => FiberSet.add(fibers, fiber)),
-          Effect.asVoid
+          Effect.tap((fiber) => FiberSet.add(fibers, fiber))
         ),
       join: Effect.zipRight(FiberSet.join(fibers), Effect.never)
     }))
@@ -46,8 +49,8 @@ export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
 }
 
 /** {@link Daemons.start} of the owner at hand. */
-export const start = <R>(
+export const start = <A, R>(
   name: string,
-  loop: Effect.Effect<unknown, never, R>
-): Effect.Effect<void, never, R | Daemons | Scope.Scope> =>
+  loop: Effect.Effect<A, never, R>
+): Effect.Effect<Fiber.RuntimeFiber<A>, never, R | Daemons | Scope.Scope> =>
   Effect.flatMap(Daemons, (daemons) => daemons.start(name, loop))

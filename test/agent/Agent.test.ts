@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
@@ -477,4 +479,27 @@ describe("an agent that stops", () => {
       yield* agent.stop
       assert.strictEqual((yield* connection(agent))._tag, "Stopping")
     }))
+})
+
+describe("a loop of an agent", () => {
+  /** Dies once the agent is up. */
+  const cases: ReadonlyArray<readonly [loop: string, how: (agent: Running.Running) => void]> = [
+    ["heartbeat", (agent) => agent.orchestrator.heartbeat = Effect.die(new Error("no such beat"))],
+    ["report", (agent) => agent.orchestrator.updateNode = Effect.die(new Error("no such report"))]
+  ]
+  for (const [loop, kill] of cases) {
+    it.scoped(`ends the agent with its defect, which is logged, when it is the ${loop} loop that dies`, () =>
+      Effect.gen(function*() {
+        const running = yield* Running.start()
+        const owner = yield* Effect.fork(running.agent.join)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual((yield* Fiber.poll(owner))._tag, "None")
+        kill(running)
+        running.capabilities.now = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
+        yield* TestClock.adjust("20 seconds")
+        const exit = yield* Fiber.await(owner)
+        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+        assert.lengthOf(running.logs.matching(new RegExp(`^The ${loop} loop died$`)), 1)
+      }))
+  }
 })

@@ -16,6 +16,7 @@ import * as ScriptedOrchestrator from "../support/ScriptedOrchestrator.js"
 import * as Temporary from "../support/Temporary.js"
 
 export interface Running {
+  readonly agent: Agent["Type"]
   readonly orchestrator: ScriptedOrchestrator.ScriptedOrchestrator
   readonly capabilities: Machines.ScriptedCapabilities
   readonly status: AgentStatus["Type"]
@@ -78,6 +79,7 @@ export const start = (options: Options = {}) =>
       Effect.withClock(wallClock)
     )
     const running: Running = {
+      agent: Context.get(context, Agent),
       orchestrator,
       capabilities,
       logs,
