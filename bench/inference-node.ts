@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
-import * as YoungGeneration from "../src/cli/YoungGeneration.js"
+import * as HeapTuning from "../src/cli/HeapTuning.js"
 import * as AgentConfig from "../src/config/AgentConfig.js"
 import * as EmbeddedOrchestrator from "../src/embedded/EmbeddedOrchestrator.js"
 import { Engines, type RunningEngine } from "../src/engine/Engine.js"
@@ -12,7 +12,7 @@ import { InferenceRouter } from "../src/inference/InferenceRouter.js"
 import { NodeAgentServer } from "../src/inference/NodeAgentServer.js"
 
 // As the command does.
-if (process.env["BENCH_LARGE_HEAP"] === undefined) YoungGeneration.keepSmall()
+if (process.env["BENCH_LARGE_HEAP"] === undefined) HeapTuning.keepYoungGenerationSmall()
 
 const [role = "node", target = ""] = process.argv.slice(2)
 

@@ -12,7 +12,7 @@ import * as Setting from "../config/Setting.js"
 import { EmbeddedOrchestrator } from "../embedded/EmbeddedOrchestrator.js"
 import * as OrchestratorCommand from "./OrchestratorCommand.js"
 import { engineProgress, logging, warnOfUnknownVariables } from "./RunCommand.js"
-import * as YoungGeneration from "./YoungGeneration.js"
+import * as HeapTuning from "./HeapTuning.js"
 
 /** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
 const own = (orchestratorPort: number, host: string): Setting.Source => ({
@@ -73,7 +73,7 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
       yield* engineProgress(config)
       yield* announce
       const { join } = yield* Agent
-      YoungGeneration.keepSmall()
+      yield* HeapTuning.afterStart
       yield* join
     }).pipe(
       Effect.scoped,

@@ -7,7 +7,7 @@ import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
 import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"
 import { logging, warnOfUnknownVariables } from "./RunCommand.js"
-import * as YoungGeneration from "./YoungGeneration.js"
+import * as HeapTuning from "./HeapTuning.js"
 
 /** The host by which this machine reaches what listens on an address. */
 export const reachableHost = (bindAddress: string): string =>
@@ -66,9 +66,10 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
           ].join("\n")
         )
       )
-      YoungGeneration.keepSmall()
+      yield* HeapTuning.afterStart
       yield* Effect.never
     }).pipe(
+      Effect.scoped,
       Effect.onInterrupt(() => Effect.logInfo("Stopping")),
       Effect.provide(embedded(settings)),
       Effect.provide(logging({ logFormat, logLevel }))

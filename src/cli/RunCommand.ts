@@ -8,7 +8,7 @@ import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
 import * as Setting from "../config/Setting.js"
 import { version } from "../Version.js"
 import * as Logging from "./Logging.js"
-import * as YoungGeneration from "./YoungGeneration.js"
+import * as HeapTuning from "./HeapTuning.js"
 
 /** Variables of the environment that look like settings and are none, as a warning. */
 export const warnOfUnknownVariables: Effect.Effect<void> = Effect.suspend(() => {
@@ -42,7 +42,7 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
       yield* Effect.logInfo(`Orchion node agent ${version} starts`)
       yield* engineProgress(config)
       const { join } = yield* Agent
-      YoungGeneration.keepSmall()
+      yield* HeapTuning.afterStart
       yield* join
     }).pipe(
       Effect.scoped,
