@@ -108,7 +108,7 @@ const createFailure = (
 ): DockerError.RunError => {
   if (error._tag !== "DockerRequestFailed") return error
   const { detail, status } = error
-  const name = ContainerSpec.name(spec)
+  const name = spec.name
   if (/no space left on device|disk quota exceeded/i.test(detail)) {
     return new DockerError.OutOfDisk({ subject: `container ${name}`, detail })
   }
@@ -153,7 +153,7 @@ const gpuUnavailable = (
   remedy = gpuRemedy(gpus.vendor, detail)
 ) =>
   new DockerError.GpuUnavailable({
-    container: ContainerSpec.name(spec),
+    container: spec.name,
     vendor: gpus.vendor === "nvidia" ? "NVIDIA" : "AMD",
     devices: gpus.devices === "all" ? "all" : gpus.devices.join(","),
     detail,
@@ -172,7 +172,7 @@ const startFailure = (
 ): DockerError.RunError => {
   if (error._tag !== "DockerRequestFailed") return error
   const { detail, status } = error
-  const container = ContainerSpec.name(spec)
+  const container = spec.name
   if (/no space left on device|disk quota exceeded/i.test(detail)) {
     return new DockerError.OutOfDisk({ subject: `container ${container}`, detail })
   }
@@ -333,7 +333,7 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
         }
       })
     return lastly(
-      `The unfinished container ${ContainerSpec.name(spec)}`,
+      `The unfinished container ${spec.name}`,
       Duration.sum(removeDeadline, Duration.times(releasePatience, 2)),
       work
     )
@@ -355,7 +355,7 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
         })
         if (problem !== undefined) {
           return yield* new DockerError.VolumeUnavailable({
-            container: ContainerSpec.name(spec),
+            container: spec.name,
             path: mount.source,
             detail: problem
           })
@@ -368,7 +368,7 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
     options: CreateRequest.CreateOptions,
     made: Made
   ): Effect.Effect<string, DockerError.RunError> => {
-    const name = ContainerSpec.name(spec)
+    const name = spec.name
     return Effect.suspend(() => {
       made.unanswered = true
       return transport.json({
@@ -398,7 +398,7 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
 
   const start = (spec: ContainerSpec.ContainerSpec, id: string): Effect.Effect<void, DockerError.RunError> =>
     transport.call({
-      operation: `start container ${ContainerSpec.name(spec)}`,
+      operation: `start container ${spec.name}`,
       method: "POST",
       path: path(id, "/start"),
       deadline: startDeadline
@@ -465,7 +465,7 @@ export const make = ({ info, inspect, list, transport, version }: Dependencies):
         return yield* Effect.mapError(inspect(id), (error) =>
           error._tag === "ContainerNotFound"
             ? new DockerError.ContainerStartFailed({
-              container: ContainerSpec.name(spec),
+              container: spec.name,
               image: spec.image,
               detail: "it was removed while it started"
             })

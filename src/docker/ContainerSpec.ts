@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as DockerError from "./api/DockerError.js"
 import * as ImageReference from "./api/ImageReference.js"
+import { lazy } from "../effect/Lazy.js"
 
 const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWith(schema, { exact: true })
 
@@ -128,19 +129,19 @@ export class LogLimits extends Schema.Class<LogLimits>("LogLimits")({
   files: withDefault(Schema.Int.pipe(Schema.between(1, 100)), () => 3)
 }) {}
 
-const reservedLabel = "io.orchion."
+const CapabilityName = Schema.String.pipe(
+  Schema.filter((value) => /^[A-Z][A-Z0-9_]{0,63}$/.test(value) || `${shown(value)} is not a Linux capability`)
+)
 
 const noTexts = (): Readonly<Record<string, string>> => ({})
 const noSecrets = (): Readonly<Record<string, Redacted.Redacted<string>>> => ({})
 
 const fields = {
-  /** The node that it belongs to. */
-  nodeId: Schema.NonEmptyString.pipe(Schema.compose(Text)),
-  /** The engine that it is: `vllm`, `ollama`. */
-  engine: Schema.String.pipe(
+  /** The container's name. Docker holds at most one container with it. */
+  name: Schema.String.pipe(
     Schema.filter((value) =>
-      /^[a-z0-9][a-z0-9-]{0,30}$/.test(value)
-      || `${shown(value)} is not made of at most 31 lower case letters, digits and dashes`
+      /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/.test(value)
+      || `${shown(value)} is not the name of a container: 2 to 128 letters, digits, dots, dashes and underscores`
     )
   ),
   image: Schema.String.pipe(Schema.filter((value) => ImageReference.problem(value) ?? true)),
@@ -171,15 +172,17 @@ const fields = {
       Schema.filter((value) => Number.isFinite(value) && value >= 0.01 || `${shown(value)} is not a number of cores`)
     )
   ),
-  /** The most processes and threads; absent: the engine's default. */
-  pids: optional(Schema.Int.pipe(Schema.positive())),
+  /** Limit on processes and threads; absent: Docker's default. */
+  pidsLimit: optional(Schema.Int.pipe(Schema.positive())),
   /** Of `/dev/shm`; the engine's default is 64 MiB. Means nothing with `ipc: "host"`. */
   shmBytes: optional(Bytes),
   ipc: withDefault(Schema.Literal("private", "shareable", "host"), () => "private" as const),
   ulimits: withDefault(Schema.Array(Ulimit), () => []),
-  /** Linux capabilities to add: `SYS_NICE`. */
-  capabilities: withDefault(Schema.Array(Schema.NonEmptyString), () => []),
-  /** `seccomp=unconfined`. */
+  /** Linux capabilities to add to Docker's default set, or to what `capDrop` leaves of it: `SYS_NICE`. */
+  capAdd: withDefault(Schema.Array(CapabilityName), () => []),
+  /** Linux capabilities to take away: `ALL`, `NET_RAW`. */
+  capDrop: withDefault(Schema.Array(CapabilityName), () => []),
+  /** `seccomp=unconfined`. Docker's default profiles apply unless one is named. */
   securityOptions: withDefault(Schema.Array(Schema.NonEmptyString), () => []),
   /** No process in it may gain rights beyond its parent's. */
   noNewPrivileges: withDefault(Schema.Boolean, () => true),
@@ -196,7 +199,7 @@ const fields = {
   /** Seconds from the stop signal to the kill; must be above what the engine needs to drain. */
   stopTimeoutSeconds: withDefault(Schema.Int.pipe(Schema.between(0, 3600)), () => 10),
   logs: withDefault(LogLimits, () => LogLimits.make({})),
-  /** Further labels. */
+  /** By which the caller finds its containers again: whose they are, and what for. */
   labels: withDefault(Schema.Record({ key: Schema.String, value: Text }), noTexts)
 }
 
@@ -206,22 +209,16 @@ export class ContainerSpec extends Schema.Class<ContainerSpec>("ContainerSpec")(
 /** What is written to describe a container; secrets are plain strings here. */
 export type ContainerSpecInput = typeof ContainerSpec.Encoded
 
-/** The labels by which the agent knows its containers again. */
+/** The labels that this module sets. All others are the caller's. */
 export const Label = {
-  /** Always {@link owner}. */
-  owner: `${reservedLabel}owner`,
-  nodeId: `${reservedLabel}node-id`,
-  engine: `${reservedLabel}engine`,
-  specHash: `${reservedLabel}spec-hash`,
+  /** The {@link hash} of the spec that the container was created from. */
+  specHash: "io.orchion.spec-hash",
   /** Different at each creation: tells whether a creation that was never answered was ours. */
-  runId: `${reservedLabel}run-id`
+  runId: "io.orchion.run-id"
 } as const
 
-/** The value of the owner's label. */
-export const owner = "node-agent"
-
 /** Raised when the same spec comes to mean another container: by another default, for one. */
-const formatVersion = 1
+const formatVersion = 2
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
 
@@ -263,8 +260,8 @@ const contradiction = (spec: ContainerSpec): Either.Either<ContainerSpec, Docker
   }
   for (const label of Object.keys(spec.labels)) {
     if (label === "") return fail("labels", "a label needs a name.")
-    if (label.startsWith(reservedLabel)) {
-      return fail("labels", `${label}: labels that begin with ${reservedLabel} are the agent's own.`)
+    if (label === Label.specHash || label === Label.runId) {
+      return fail("labels", `${label} is set when the container is created.`)
     }
   }
   const twice = Object.keys(spec.secrets).find((name) => name in spec.env)
@@ -317,47 +314,30 @@ const canonical = (value: unknown): unknown => {
   return value
 }
 
-const required: ReadonlySet<string> = new Set(["nodeId", "engine", "image"])
+const required: ReadonlySet<string> = new Set(["name", "image"])
 
-/** A spec in which nothing is said that need not be. */
-let unsaid: Readonly<Record<string, unknown>> | undefined
+/** The encoded form of a spec that sets nothing but what is required. */
+const defaults = lazy((): Readonly<Record<string, unknown>> =>
+  encode(ContainerSpec.make({ name: "any", image: "any" }))
+)
 
 /**
  * The spec's identity: SHA-256, in hexadecimal digits, over its canonical JSON, in which each secret stands as a hash
  * of its own. Fields that have their default are left out, so that a field that a later version adds changes nothing.
  */
 export const hash = (spec: ContainerSpec): string => {
-  unsaid ??= encode(ContainerSpec.make({ nodeId: "any", engine: "any", image: "any" }))
-  const plain = unsaid
+  const unset = defaults()
   const secrets = Object.fromEntries(
     Object.entries(spec.secrets).map(([name, value]) => [name, sha256(`${name}\0${Redacted.value(value)}`)])
   )
   const text = (value: unknown) => JSON.stringify(canonical(value))
-  const said = Object.entries({ ...encode(spec), secrets })
-    .filter(([field, value]) => required.has(field) || text(value) !== text(plain[field]))
-  return sha256(text({ ...Object.fromEntries(said), formatVersion }))
+  const set = Object.entries({ ...encode(spec), secrets })
+    .filter(([field, value]) => required.has(field) || text(value) !== text(unset[field]))
+  return sha256(text({ ...Object.fromEntries(set), formatVersion }))
 }
 
-/** The name of a node's engine's container: always the same, so that a second one cannot come to be. */
-export const nameOf = (options: { readonly nodeId: string; readonly engine: string }): string =>
-  // The id's own characters may not be allowed in names, hence its hash.
-  `orchion-${options.engine}-${sha256(options.nodeId).slice(0, 12)}`
-
-/** The container's name. */
-export const name = (spec: ContainerSpec): string => nameOf(spec)
-
-/** What the containers of a node, or one engine's, are found by. */
-export const selector = (
-  options: { readonly nodeId: string; readonly engine?: string }
-): Readonly<Record<string, string>> => ({
-  [Label.owner]: owner,
-  [Label.nodeId]: options.nodeId,
-  ...(options.engine === undefined ? {} : { [Label.engine]: options.engine })
-})
-
-/** All labels of the container but the run's. */
+/** The caller's labels, and the spec's hash. */
 export const labels = (spec: ContainerSpec): Readonly<Record<string, string>> => ({
   ...spec.labels,
-  ...selector(spec),
   [Label.specHash]: hash(spec)
 })

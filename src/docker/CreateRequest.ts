@@ -91,7 +91,7 @@ export const body = (spec: ContainerSpec.ContainerSpec, options: CreateOptions):
       // Without it the engine grants as much swap again: a model in swap serves nobody.
       ...whenSome("MemorySwap", spec.memoryBytes),
       ...whenSome("NanoCpus", spec.cpus === undefined ? undefined : Math.round(spec.cpus * 1e9)),
-      ...whenSome("PidsLimit", spec.pids),
+      ...whenSome("PidsLimit", spec.pidsLimit),
       ...whenSome("ShmSize", spec.ipc === "host" ? undefined : spec.shmBytes),
       ...whenAny("Mounts", spec.mounts.map(mount)),
       ...whenAny(
@@ -103,7 +103,8 @@ export const body = (spec: ContainerSpec.ContainerSpec, options: CreateOptions):
         }))
       ),
       ...whenAny("GroupAdd", spec.groups.map(String)),
-      ...whenAny("CapAdd", spec.capabilities),
+      ...whenAny("CapAdd", spec.capAdd),
+      ...whenAny("CapDrop", spec.capDrop),
       ...whenAny("SecurityOpt", securityOptions),
       ...whenAny("Ulimits", spec.ulimits.map(({ hard, name, soft }) => ({ Name: name, Soft: soft, Hard: hard }))),
       ...whenAny("DeviceRequests", spec.gpus === undefined ? [] : deviceRequests(spec.gpus, options.gpuMethod))

@@ -9,6 +9,7 @@ import * as ContainerSpec from "../docker/ContainerSpec.js"
 import type { Docker } from "../docker/Docker.js"
 import type * as DockerError from "../docker/api/DockerError.js"
 import type { EngineName } from "./Engine.js"
+import * as EngineContainer from "./EngineContainer.js"
 
 type DockerService = Context.Tag.Service<Docker>
 
@@ -25,11 +26,12 @@ const remove = (docker: DockerService, container: ContainerSummary, reason: stri
  */
 export const adoptable = (
   docker: DockerService,
+  of: EngineContainer.EngineIdentity,
   spec: ContainerSpec.ContainerSpec
 ): Effect.Effect<ContainerSummary | undefined, DockerError.DockerError> =>
   Effect.gen(function*() {
     const wanted = ContainerSpec.hash(spec)
-    const found = yield* docker.list(ContainerSpec.selector({ nodeId: spec.nodeId, engine: spec.engine }))
+    const found = yield* docker.list(EngineContainer.selector(of))
     const same = found.find(({ labels, state }) =>
       state === "running" && labels[ContainerSpec.Label.specHash] === wanted
     )
@@ -55,8 +57,8 @@ export const sweep = (
   enabled: ReadonlyArray<EngineName>
 ): Effect.Effect<void, DockerError.DockerError> =>
   Effect.gen(function*() {
-    for (const container of yield* docker.list(ContainerSpec.selector({ nodeId }))) {
-      const engine = container.labels[ContainerSpec.Label.engine] ?? ""
+    for (const container of yield* docker.list(EngineContainer.selector({ nodeId }))) {
+      const engine = container.labels[EngineContainer.Label.engine] ?? ""
       if (enabled.some((name) => name === engine)) continue
       yield* remove(docker, container, `the settings do not ask for ${engine === "" ? "it" : engine}`)
     }

@@ -9,6 +9,7 @@ import type { VolumeSource } from "../config/SettingFormat.js"
 import * as ContainerSpec from "../docker/ContainerSpec.js"
 import type * as DockerError from "../docker/api/DockerError.js"
 import { type EngineName, titles } from "./Engine.js"
+import * as EngineContainer from "./EngineContainer.js"
 import type { GpuSelection } from "./GpuSelection.js"
 import type { MachineFacts } from "./Machine.js"
 
@@ -81,13 +82,17 @@ export const passedOn = (
 
 /** The spec, or the refusal that its fault comes to. */
 export const specOf = (
-  engine: EngineName,
-  input: ContainerSpec.ContainerSpecInput
+  of: EngineContainer.EngineIdentity,
+  input: Omit<ContainerSpec.ContainerSpecInput, "name" | "labels">
 ): Either.Either<ContainerSpec.ContainerSpec, EngineRefused> =>
   Either.mapLeft(
-    ContainerSpec.make(input),
+    ContainerSpec.make({ ...input, name: EngineContainer.name(of), labels: EngineContainer.selector(of) }),
     (error: DockerError.SpecInvalid) =>
-      new EngineRefused({ engine, problem: error.message, remedy: "Correct the setting that it comes from." })
+      new EngineRefused({
+        engine: of.engine,
+        problem: error.message,
+        remedy: "Correct the setting that it comes from."
+      })
   )
 
 /** What a selection of GPUs adds to a spec that does not run on the CPU. */

@@ -246,7 +246,7 @@ const supervise = (dependencies: Dependencies, definition: Definition): Effect.E
     }
     const plan = planned.right
     yield* board.change(name, { plan })
-    const found = yield* Adoption.adoptable(docker, plan.spec)
+    const found = yield* Adoption.adoptable(docker, { nodeId, engine: plan.name }, plan.spec)
     if (found === undefined) {
       const shortage = yield* lastingShortage(plan)
       if (shortage !== undefined) return neverLived(shortage)

@@ -3,7 +3,7 @@ import * as net from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterEach, assert, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
+import * as EngineContainer from "../../src/engine/EngineContainer.js"
 import * as Registry from "../docker/Registry.js"
 import * as Supervised from "../engine/Supervised.js"
 import { describeDocker, layer } from "../support/DockerTest.js"
@@ -32,7 +32,7 @@ const seeded = (seed: number) => () => {
 }
 
 /** vLLM's, which each node has for itself. */
-const compileCacheOf = (nodeId: string) => `${ContainerSpec.nameOf({ nodeId, engine: "vllm" })}-compile-cache`
+const compileCacheOf = (nodeId: string) => `${EngineContainer.name({ nodeId, engine: "vllm" })}-compile-cache`
 
 await describeDocker("The command with engines", (engine) => {
   StandIns.useImages(engine)

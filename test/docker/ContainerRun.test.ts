@@ -29,10 +29,10 @@ const engine = Effect.tap(Scripted.make, (server) =>
     server.on("GET /containers/json", Scripted.json([]))
   }))
 
-const make = (input: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
-  ContainerSpec.make({ nodeId: "n", engine: "vllm", image: "some/image:tag", stopTimeoutSeconds: 20, ...input })
+const name = "orchion-vllm-test"
 
-const name = ContainerSpec.nameOf({ nodeId: "n", engine: "vllm" })
+const make = (input: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
+  ContainerSpec.make({ name, image: "some/image:tag", stopTimeoutSeconds: 20, ...input })
 
 const run = (input: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
   Effect.gen(function*() {

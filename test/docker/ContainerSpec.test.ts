@@ -4,7 +4,11 @@ import * as Schema from "effect/Schema"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import * as CreateRequest from "../../src/docker/CreateRequest.js"
 
-const base: ContainerSpec.ContainerSpecInput = { nodeId: "node-1", engine: "vllm", image: "vllm/vllm-openai:v1" }
+const base: ContainerSpec.ContainerSpecInput = {
+  name: "orchion-test",
+  image: "vllm/vllm-openai:v1",
+  labels: { owner: "me" }
+}
 
 const make = (input: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
   Either.getOrThrow(ContainerSpec.make({ ...base, ...input }))
@@ -45,8 +49,13 @@ describe("the description of a container", () => {
         [{ command: ["a\0b"] }, "command[0]: it contains a NUL character."],
         [{ env: { "A=B": "1" } }, "env: \"A=B\" is not the name of an environment variable."],
         [{ env: { A: "1" }, secrets: { A: "2" } }, "secrets.A: A is in env as well; it can have one value only."],
-        [{ labels: { "io.orchion.owner": "me" } }, "labels: io.orchion.owner: labels that begin with io.orchion."],
-        [{ engine: "VLLM" }, "engine: \"VLLM\" is not made of at most 31 lower case letters, digits and dashes."],
+        [
+          { labels: { "io.orchion.spec-hash": "0" } },
+          "labels: io.orchion.spec-hash is set when the container is created."
+        ],
+        [{ name: "a b" }, "name: \"a b\" is not the name of a container: 2 to 128 letters"],
+        [{ name: "x".repeat(129) }, "name: \"xxx"],
+        [{ capAdd: ["sys nice"] }, "capAdd[0]: \"sys nice\" is not a Linux capability."],
         [{ gpus: { vendor: "nvidia", devices: [] } }, "gpus.devices: no GPU is named"],
         [{ gpus: { vendor: "nvidia", devices: ["0", "0"] } }, "gpus.devices: 0 is named twice."],
         [{ gpus: { vendor: "nvidia", devices: ["a b"] } }, "gpus.devices: \"a b\" is not an index or uuid of a GPU."],
@@ -89,7 +98,7 @@ describe("a spec's hash", () => {
     // Another value makes every agent replace its running engines: change it knowingly.
     assert.strictEqual(
       ContainerSpec.hash(make()),
-      "9c69e08bd6ead0eabfa4451650384cdbddababb351b93c361fce614e0d6a21b1"
+      "bdc1aaba603f8461b0f3ff8f62649cb672a9f7eaa16d9e97f7fcb7e049ef8954"
     )
   })
 
@@ -109,23 +118,11 @@ describe("a spec's hash", () => {
       { gpus: { vendor: "nvidia", devices: "all" } },
       { gpus: { vendor: "nvidia", devices: ["0"] } },
       { memoryBytes: 2 ** 30 },
-      { nodeId: "node-2" }
+      { name: "another" },
+      { labels: { owner: "you" } },
+      { capDrop: ["ALL"] }
     ]
     assert.strictEqual(new Set(variants.map((variant) => ContainerSpec.hash(make(variant)))).size, variants.length)
-  })
-})
-
-describe("a container's name", () => {
-  it("is the same for a node's engine, whatever the rest", () => {
-    assert.strictEqual(ContainerSpec.name(make()), ContainerSpec.name(make({ image: "other" })))
-    assert.notStrictEqual(ContainerSpec.name(make()), ContainerSpec.name(make({ nodeId: "node-2" })))
-    assert.notStrictEqual(ContainerSpec.name(make()), ContainerSpec.name(make({ engine: "ollama" })))
-  })
-
-  it("is one that engines allow, whatever the node's id", () => {
-    for (const nodeId of ["Ünï/cödé node", "-", "x".repeat(500)]) {
-      assert.match(ContainerSpec.name(make({ nodeId })), /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}$/)
-    }
   })
 })
 
@@ -145,9 +142,7 @@ describe("what the engine is asked for", () => {
     assert.deepStrictEqual(body({}), {
       Image: "vllm/vllm-openai:v1",
       Labels: {
-        "io.orchion.owner": "node-agent",
-        "io.orchion.node-id": "node-1",
-        "io.orchion.engine": "vllm",
+        owner: "me",
         "io.orchion.spec-hash": ContainerSpec.hash(spec),
         "io.orchion.run-id": "run"
       },
@@ -181,10 +176,11 @@ describe("what the engine is asked for", () => {
       groups: [44, 110],
       memoryBytes: 2 ** 30,
       cpus: 1.5,
-      pids: 100,
+      pidsLimit: 100,
       shmBytes: 2 ** 26,
       ulimits: [{ name: "memlock", soft: -1, hard: -1 }],
-      capabilities: ["SYS_NICE"],
+      capAdd: ["SYS_NICE"],
+      capDrop: ["ALL"],
       securityOptions: ["seccomp=unconfined"],
       noNewPrivileges: false,
       user: "1000",
@@ -208,7 +204,7 @@ describe("what the engine is asked for", () => {
       StopTimeout: 60,
       ExposedPorts: { "8000/tcp": {}, "53/udp": {} }
     })
-    assert.deepInclude(Labels, { mine: "yes", "io.orchion.owner": "node-agent" })
+    assert.deepInclude(Labels, { mine: "yes" })
     assert.deepStrictEqual(HostConfig, {
       RestartPolicy: { Name: "no" },
       LogConfig: { Type: "json-file", Config: { "max-size": "1000", "max-file": "1" } },
@@ -236,6 +232,7 @@ describe("what the engine is asked for", () => {
       ],
       GroupAdd: ["44", "110"],
       CapAdd: ["SYS_NICE"],
+      CapDrop: ["ALL"],
       SecurityOpt: ["seccomp=unconfined"],
       Ulimits: [{ Name: "memlock", Soft: -1, Hard: -1 }]
     })

@@ -35,8 +35,8 @@ await describeDocker("Docker, on a real engine,", (engine) => {
   const make = (input: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
     Effect.suspend(() =>
       ContainerSpec.make({
-        nodeId: engine().nodeId,
-        engine: "test",
+        name: engine().nodeId,
+        labels: { owner: engine().nodeId },
         image: engine().image,
         command: ["sleep", "600"],
         stopTimeoutSeconds: 1,
@@ -49,7 +49,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
 
   const provided = Effect.provide(layer(engine))
 
-  const ours = Effect.flatMap(Docker, (docker) => docker.list(ContainerSpec.selector({ nodeId: engine().nodeId })))
+  const ours = Effect.flatMap(Docker, (docker) => docker.list({ owner: engine().nodeId }))
 
   afterEach(async () => {
     const left = await Effect.runPromise(ours.pipe(provided))
@@ -75,7 +75,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       const docker = yield* Docker
       const spec = yield* shell("echo out; echo err >&2; echo $A $T; exit 3", { env: { A: "1" }, secrets: { T: "2" } })
       const container = yield* docker.runScoped(spec)
-      assert.strictEqual(container.name, ContainerSpec.name(spec))
+      assert.strictEqual(container.name, spec.name)
       assert.deepInclude(container.labels, ContainerSpec.labels(spec))
       const exit = yield* docker.wait(container.id)
       assert.deepInclude(exit, { exitCode: 3, oomKilled: false })
@@ -172,7 +172,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
   it.scopedLive("measures what a container uses", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
-      const spec = yield* shell("while :; do :; done", { memoryBytes: 64 * 1024 * 1024, cpus: 0.2, pids: 50 })
+      const spec = yield* shell("while :; do :; done", { memoryBytes: 64 * 1024 * 1024, cpus: 0.2, pidsLimit: 50 })
       const container = yield* docker.runScoped(spec)
       const stats = yield* docker.stats(container.id)
       assert.strictEqual(stats.memoryLimitBytes, 64 * 1024 * 1024)
@@ -273,7 +273,9 @@ await describeDocker("Docker, on a real engine,", (engine) => {
   it.scopedLive("says who has a port, a container or a process", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
-      const holder = yield* docker.runScoped(yield* make({ engine: "holder", ports: [{ container: 80 }] }))
+      const holder = yield* docker.runScoped(
+        yield* make({ name: `${engine().nodeId}-holder`, ports: [{ container: 80 }] })
+      )
       const taken = yield* make({ ports: [{ container: 80, host: holder.ports[0]?.host ?? 0 }] })
       const byContainer = yield* Effect.flip(docker.run(taken))
       assert.strictEqual(byContainer._tag, "PortTaken")
@@ -302,8 +304,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
           until: () => seen.some((event) => event._tag === tag || (event._tag === "Changed" && event.action === tag))
         })
       yield* Effect.forkScoped(
-        Stream.runForEach(docker.events(ContainerSpec.selector({ nodeId: engine().nodeId })), (event) =>
-          Effect.sync(() => seen.push(event)))
+        Stream.runForEach(docker.events({ owner: engine().nodeId }), (event) => Effect.sync(() => seen.push(event)))
       )
       yield* told("Snapshot")
       const container = yield* docker.runScoped(yield* make())
@@ -316,9 +317,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.strictEqual(yield* behind(engine(), "POST", `/containers/${container.id}/kill`), 204)
       yield* told("die")
       assert.strictEqual((yield* Fiber.join(waiting)).exitCode, 137)
-      const die = seen.find((event) =>
-        event._tag === "Changed" && event.action === "die"
-      )
+      const die = seen.find((event) => event._tag === "Changed" && event.action === "die")
       assert.deepInclude(die, { id: container.id, name: container.name, exitCode: 137 })
     }).pipe(provided))
 

@@ -23,15 +23,15 @@ await describeDocker("A Docker daemon that restarts", (engine) => {
 
   const make = Effect.suspend(() =>
     ContainerSpec.make({
-      nodeId: engine().nodeId,
-      engine: "test",
+      name: engine().nodeId,
+      labels: { owner: engine().nodeId },
       image: engine().image,
       command: ["sh", "-c", "echo up; exec sleep 600"],
       stopTimeoutSeconds: 1
     })
   )
 
-  const selector = () => ContainerSpec.selector({ nodeId: engine().nodeId })
+  const selector = () => ({ owner: engine().nodeId })
 
   const provided = Effect.provide(layer(engine))
 

@@ -5,6 +5,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
+import * as EngineContainer from "../../src/engine/EngineContainer.js"
 import { Docker } from "../../src/docker/Docker.js"
 import { describeDocker, layer } from "../support/DockerTest.js"
 import * as StandIns from "../support/engines/StandIns.js"
@@ -55,21 +56,29 @@ await describeDocker("Engines under the agent's care", (engine) => {
       }
     })
 
+  /** Another node's engine, which is nobody's here. */
+  const strangerOf = (nodeId: string) =>
+    ContainerSpec.make({
+      name: EngineContainer.name({ nodeId, engine: "ollama" }),
+      labels: EngineContainer.selector({ nodeId, engine: "ollama" }),
+      image: image("ollama")
+    })
+
   const containersOf = (nodeId: string) =>
-    Effect.flatMap(Docker, (docker) => docker.list(ContainerSpec.selector({ nodeId })))
+    Effect.flatMap(Docker, (docker) => docker.list(EngineContainer.selector({ nodeId })))
 
   afterEach(async () => {
     for (; swept < count; swept++) {
-      const node = ContainerSpec.nameOf({ nodeId: `${engine().nodeId}-${swept + 1}`, engine: "vllm" })
+      const node = EngineContainer.name({ nodeId: `${engine().nodeId}-${swept + 1}`, engine: "vllm" })
       await StandIns.removeVolume(engine().socket, `${node}-compile-cache`)
     }
     const left = Effect.flatMap(
       Docker,
-      (docker) => docker.list({ [ContainerSpec.Label.owner]: ContainerSpec.owner })
+      (docker) => docker.list({ [EngineContainer.Label.owner]: EngineContainer.owner })
     )
     const found = await Effect.runPromise(left.pipe(provided))
     assert.deepStrictEqual(
-      found.filter(({ labels }) => labels[ContainerSpec.Label.nodeId]?.startsWith(engine().nodeId)).map(({ name }) =>
+      found.filter(({ labels }) => labels[EngineContainer.Label.nodeId]?.startsWith(engine().nodeId)).map(({ name }) =>
         name
       ),
       []
@@ -279,7 +288,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       assert.lengthOf(yield* containersOf(nodeId), 1)
       // An engine that is no longer asked for is removed, and nobody else's is.
       const stranger = yield* docker.runScoped(
-        yield* ContainerSpec.make({ nodeId: another(), engine: "ollama", image: image("ollama") })
+        yield* strangerOf(another())
       )
       yield* Supervised.start({ nodeId, settings: {} })
       yield* Effect.repeat(containersOf(nodeId), { until: (left) => left.length === 0 })

@@ -80,7 +80,7 @@ export const readable = (plan: EnginePlan): string =>
     String(plan.spec),
     ContainerSpec.labels(plan.spec),
     ContainerSpec.hash(plan.spec),
-    ContainerSpec.name(plan.spec),
+    plan.spec.name,
     body(plan)["Cmd"],
     body(plan)["Labels"]
   ])

@@ -12,7 +12,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Scope from "effect/Scope"
 import { Agent } from "../../src/agent/Agent.js"
 import * as AgentConfig from "../../src/config/AgentConfig.js"
-import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
+import * as EngineContainer from "../../src/engine/EngineContainer.js"
 import { Docker } from "../../src/docker/Docker.js"
 import * as GrpcOrchestrator from "../../src/orchestrator/grpc/GrpcOrchestrator.js"
 import * as Running from "../embedded/Running.js"
@@ -107,6 +107,6 @@ await describeDocker("Inference, the whole way", (engine) => {
       assert.strictEqual(textOf(last), StandIns.answerText("Hello", 60))
       assert.isTrue(last.endsWith("data: [DONE]\n\n"))
       const docker = yield* Docker
-      assert.lengthOf(yield* docker.list(ContainerSpec.selector({ nodeId })), 0)
+      assert.lengthOf(yield* docker.list(EngineContainer.selector({ nodeId })), 0)
     })).pipe(Effect.provide(layer(engine))))
 })

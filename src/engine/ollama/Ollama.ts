@@ -55,9 +55,7 @@ export const plan = (
     const passed = EnginePlan.passedOn(machine.env, (name) =>
       name.startsWith("OLLAMA_") && !own.has(name))
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
-    const spec = yield* EnginePlan.specOf("ollama", {
-      nodeId: machine.nodeId,
-      engine: "ollama",
+    const spec = yield* EnginePlan.specOf({ nodeId: machine.nodeId, engine: "ollama" }, {
       image: imageFor(settings, selection),
       env: {
         ...passed.env,

@@ -3,9 +3,9 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { type AgentSettings, settings as agentSettings } from "../../config/AgentConfig.js"
-import * as ContainerSpec from "../../docker/ContainerSpec.js"
 import * as Bytes from "../../text/Bytes.js"
 import * as Diagnosis from "../Diagnosis.js"
+import * as EngineContainer from "../EngineContainer.js"
 import * as EnginePlan from "../EnginePlan.js"
 import * as GpuSelection from "../GpuSelection.js"
 import type { MachineFacts } from "../Machine.js"
@@ -13,7 +13,7 @@ import type { MachineFacts } from "../Machine.js"
 /** Inside the container; the image's default. */
 const containerPort = 8000
 /** What vLLM compiled for this node: executable, so it is shared with no other. */
-const compileCache = (nodeId: string) => `${ContainerSpec.nameOf({ nodeId, engine: "vllm" })}-compile-cache`
+const compileCache = (nodeId: string) => `${EngineContainer.name({ nodeId, engine: "vllm" })}-compile-cache`
 /** The share of a GPU's memory that vLLM takes when nothing is said. */
 const defaultUtilization = 0.9
 /** What its CPU kernels need of `/dev/shm`, as its documentation says. */
@@ -198,9 +198,7 @@ export const plan = (
       /^(?:HF_|HUGGING_FACE_HUB_TOKEN$|VLLM_)/.test(name) && !isPlace(name) && !isAddress(name))
     const apiKey = secrets["VLLM_API_KEY"] ?? passed.secrets["VLLM_API_KEY"]
     const parts = selection === undefined ? undefined : EnginePlan.gpuParts(selection, machine)
-    const spec = yield* EnginePlan.specOf("vllm", {
-      nodeId: machine.nodeId,
-      engine: "vllm",
+    const spec = yield* EnginePlan.specOf({ nodeId: machine.nodeId, engine: "vllm" }, {
       image: imageFor(settings, selection, cpu.architecture),
       // The image's entry point is "vllm serve".
       command: [
@@ -232,9 +230,9 @@ export const plan = (
       // Its processes, and NCCL between GPUs, talk through shared memory.
       ...(selection === undefined ? { shmBytes: cpuShmBytes } : { ipc: "host" as const }),
       ...(selection === undefined
-        ? { capabilities: ["SYS_NICE"], securityOptions: ["seccomp=unconfined"] }
+        ? { capAdd: ["SYS_NICE"], securityOptions: ["seccomp=unconfined"] }
         : selection.vendor === "amd"
-        ? { capabilities: ["SYS_PTRACE"], securityOptions: ["seccomp=unconfined"] }
+        ? { capAdd: ["SYS_PTRACE"], securityOptions: ["seccomp=unconfined"] }
         : selection.vendor === "intel"
         ? { privileged: true, noNewPrivileges: false }
         : {}),

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
 import { GpuProcess } from "../../../src/node/NodeCapabilities.js"
-import * as ContainerSpec from "../../../src/docker/ContainerSpec.js"
+import * as EngineContainer from "../../../src/engine/EngineContainer.js"
 import * as Vllm from "../../../src/engine/vllm/Vllm.js"
 import { gib } from "../../support/Machines.js"
 import {
@@ -31,7 +31,7 @@ const mounts = (more: ReadonlyArray<Record<string, unknown>> = []) => [
   { Type: "volume", Source: "orchion-vllm-weights", Target: "/root/.cache/huggingface", ReadOnly: false },
   {
     Type: "volume",
-    Source: `${ContainerSpec.nameOf({ nodeId: "node-1", engine: "vllm" })}-compile-cache`,
+    Source: `${EngineContainer.name({ nodeId: "node-1", engine: "vllm" })}-compile-cache`,
     Target: "/root/.cache/vllm",
     ReadOnly: false
   },

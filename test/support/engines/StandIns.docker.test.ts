@@ -17,8 +17,8 @@ await describeDocker("The stand-ins' images", (engine) => {
   const spec = (kind: StandIns.Kind, more: Partial<ContainerSpec.ContainerSpecInput> = {}) =>
     Effect.suspend(() =>
       ContainerSpec.make({
-        nodeId: engine().nodeId,
-        engine: kind,
+        name: `${engine().nodeId}-${kind}`,
+        labels: { owner: engine().nodeId },
         image: image(kind),
         ports: [{ container: portOf[kind] }, { container: 9999 }],
         stopTimeoutSeconds: 5,
@@ -49,7 +49,7 @@ await describeDocker("The stand-ins' images", (engine) => {
     )
 
   afterEach(async () => {
-    const left = Effect.flatMap(Docker, (docker) => docker.list(ContainerSpec.selector({ nodeId: engine().nodeId })))
+    const left = Effect.flatMap(Docker, (docker) => docker.list({ owner: engine().nodeId }))
     assert.deepStrictEqual(await Effect.runPromise(left.pipe(provided)), [], "containers are left")
   })
 
