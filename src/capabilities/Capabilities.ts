@@ -1,27 +1,33 @@
 /** The port through which the agent learns what the machine is. */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 
 /**
  * Detects what the machine is.
  *
- * Nothing here fails: a fact that cannot be read is absent, with a finding that says why.
+ * Nothing here fails: a fact that cannot be read is absent, with a finding that says why. While it is not known which
+ * GPUs there are, the finding `gpu.unknown` says so (`gpusAreKnown` asks for it); an empty list without it means none.
  */
 export class Capabilities extends Context.Tag("@orchion/node-agent/Capabilities")<
   Capabilities,
   {
     /**
-     * Reads what changes (memory, GPUs, disks) and answers with everything known so far. It never waits for a slow
-     * probe: those run in the background and their facts are in a later answer.
+     * What is known now, with what the kernel tells at once (memory, limits). Starts no probe and no process, and waits
+     * for none: for a first report that is to leave before detection begins.
      */
+    readonly current: Effect.Effect<NodeCapabilities>
+    /** Starts the probes that are due, and answers with `current`; what they find is in a later answer. */
     readonly read: Effect.Effect<NodeCapabilities>
     /**
-     * Like `read`, but waits for the slow probes that are due too, each bounded by its own deadline (5 s by default; a
-     * Mac's list of GPUs has four times that). Where nothing is due it costs no more than `read`.
+     * Starts the probes that are due, waits until they have ended or `limit` has passed, and answers with `current`.
+     * Where nothing is due it costs no more than `read`. A probe that takes longer goes on in the background.
      */
+    readonly readWithin: (limit: Duration.DurationInput) => Effect.Effect<NodeCapabilities>
+    /** `readWithin` the deadline of a probe: 5 s by default; a Mac's list of GPUs is given four times that. */
     readonly readAll: Effect.Effect<NodeCapabilities>
-    /** Detects what never changes while a machine is up again too: for after a sleep or a change of boot id. */
+    /** Makes every probe due, those of facts that never change while a machine is up included: for after a sleep. */
     readonly forget: Effect.Effect<void>
   }
 >() {}

@@ -1,6 +1,7 @@
 /** What the place we run in may use: the limits of our control groups, versions 1 and 2, and of our CPU affinity. */
 import type { KernelFiles } from "./Files.js"
-import { known, rangeList, wholeNumber } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import { rangeList, wholeNumber } from "./Numbers.js"
 
 /** Our limits; absent where there is none. */
 export interface Limits {

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import type * as http from "node:http"
 import * as path from "node:path"
-import { printable } from "./Figures.js"
+import * as Printable from "../text/Printable.js"
 import type { DeviceFiles } from "./Files.js"
-import { finding } from "./Findings.js"
+import { finding } from "../node/Findings.js"
 import { isObject, type JsonObject, objectsOf, parseJson, textOf } from "./Json.js"
 import type { Reading } from "./Probe.js"
 
@@ -150,7 +150,7 @@ const problemOf = (where: string, cause: NodeJS.ErrnoException) => {
     code: "runtime.not-running",
     severity: "warning",
     subject: "container runtime",
-    message: `The container runtime at ${where} does not answer: ${printable(cause.message, 200) ?? cause.code}.`,
+    message: `The container runtime at ${where} does not answer: ${Printable.label(cause.message, 200) ?? cause.code}.`,
     remedy: "Start it (systemctl start docker), or say where it listens with --docker-host."
   })
 }

@@ -1,6 +1,8 @@
 /** The processors of the machine. */
 import type { KernelFiles } from "./Files.js"
-import { known, positiveInteger, printable, rangeList, within } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import { positiveInteger, rangeList, within } from "./Numbers.js"
+import * as Printable from "../text/Printable.js"
 
 /** What is known of the processors but for the limit of our cgroup; see `CpuInfo` for units. */
 export interface CpuFacts {
@@ -138,19 +140,19 @@ export const parseCpuinfo = (text: string): CpuListing => {
   }
   const flags = (first.get("flags") ?? first.get("Features") ?? "").split(/\s+/)
   const armNames = [...parts].map((part) => armParts[part]).filter((name) => name !== undefined)
-  const model = printable(first.get("model name"))
-    ?? (armNames.length > 0 ? armNames.join(" + ") : printable(first.get("cpu") ?? first.get("uarch")))
+  const model = Printable.label(first.get("model name"))
+    ?? (armNames.length > 0 ? armNames.join(" + ") : Printable.label(first.get("cpu") ?? first.get("uarch")))
   const ghz = /@\s*(\d{1,2}(?:\.\d{1,4})?)\s*GHz/i.exec(model ?? "")?.[1]
   return known({
     model,
-    vendor: printable(first.get("vendor_id") ?? first.get("vendor"))
+    vendor: Printable.label(first.get("vendor_id") ?? first.get("vendor"))
       ?? armImplementers[first.get("CPU implementer") ?? ""],
     sockets: sockets.size > 0 ? sockets.size : undefined,
     physicalCores: cores.size > 0 && cores.size <= logicalCores ? cores.size : undefined,
     logicalCores: logicalCores > 0 ? logicalCores : undefined,
     baseMhz: ghz === undefined ? undefined : within(Math.round(Number(ghz) * 1000), 1, 20_000),
     features: [...new Set(flags.map((flag) => featureNames[flag]).filter((name) => name !== undefined))],
-    board: printable(first.get("Model")),
+    board: Printable.label(first.get("Model")),
     hypervisor: first.has("flags") ? flags.includes("hypervisor") : undefined
   })
 }

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { Finding } from "../node/NodeCapabilities.js"
-import { finding } from "./Findings.js"
+import { finding } from "../node/Findings.js"
 
 /** More than any file read here holds: `/proc/cpuinfo` of a machine with 1,024 threads has about 1.5 MiB. */
 const maxBytes = 4 * 1024 * 1024

@@ -1,5 +1,5 @@
 /** Looking into JSON that others print, without believing anything about its form. */
-import { printable } from "./Figures.js"
+import * as Printable from "../text/Printable.js"
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -15,7 +15,7 @@ export const objectsOf = (value: unknown, limit: number): ReadonlyArray<JsonObje
 
 /** The value, if it is text that says something: neither empty nor "N/A". */
 export const textOf = (value: unknown): string | undefined =>
-  typeof value === "string" && !/^\s*n\/?a\s*$/i.test(value) ? printable(value) : undefined
+  typeof value === "string" && !/^\s*n\/?a\s*$/i.test(value) ? Printable.label(value) : undefined
 
 /** The first JSON value in a text that may have warnings before it; `undefined` when there is none. */
 export const parseJson = (text: string): unknown => {

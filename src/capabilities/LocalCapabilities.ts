@@ -15,9 +15,9 @@ import * as Cgroup from "./Cgroup.js"
 import * as ContainerRuntime from "./ContainerRuntime.js"
 import { architectureOf, type CpuFacts, readLinuxCpu } from "./Cpu.js"
 import * as Disks from "./Disks.js"
-import { checked, known } from "./Figures.js"
+import { known, unchecked } from "../node/Fields.js"
 import { type DeviceFiles, deviceFiles, type KernelFiles, kernelFiles } from "./Files.js"
-import { finding } from "./Findings.js"
+import { finding } from "../node/Findings.js"
 import * as Amd from "./gpu/Amd.js"
 import * as Apple from "./gpu/Apple.js"
 import * as Drm from "./gpu/Drm.js"
@@ -334,6 +334,16 @@ export const make = (
       }
     }
 
+    const gpuProbes: ReadonlyArray<Probe.Probe<unknown>> = platform === "darwin" ? [apple] : [nvidia, amd, intel]
+    const gpusKnown = () => gpuProbes.every((one) => one.hasRun())
+    const pending = finding({
+      code: "gpu.unknown",
+      severity: "info",
+      subject: "GPUs",
+      message: "GPUs are not known yet: detection has not ended.",
+      remedy: ""
+    })
+
     /** Everything that is known now. Nothing in it waits. */
     const snapshot = (own: ReadonlySet<number>): NodeCapabilities => {
       const files = kernelFiles(root)
@@ -351,7 +361,7 @@ export const make = (
           limitBytes: limit.memoryBytes,
           limitUsedBytes: limit.memoryUsedBytes
         }),
-        checked
+        unchecked
       )
       const gpus = gpusOf(memory, own)
       const runs = runtime.last().facts
@@ -365,7 +375,7 @@ export const make = (
               logicalCores,
               limitCores: limit.cores
             }),
-            checked
+            unchecked
           ),
           memory,
           os: new OsInfo(
@@ -377,7 +387,7 @@ export const make = (
               release: os.release(),
               uptimeSeconds: Math.floor(os.uptime())
             }),
-            checked
+            unchecked
           ),
           gpus,
           disks: disks.last().facts,
@@ -386,9 +396,10 @@ export const make = (
             ? undefined
             : new ContainerRuntimeInfo(
               known({ kind: runs.kind, version: runs.version, gpuReady: ready?.gpuReady }),
-              checked
+              unchecked
             ),
           findings: [
+            ...(gpusKnown() ? [] : [pending]),
             ...probes.flatMap((one) => one.last().findings),
             ...(ready?.findings ?? []),
             ...told.findings,
@@ -396,7 +407,7 @@ export const make = (
             ...files.findings()
           ]
         }),
-        checked
+        unchecked
       )
     }
 
@@ -428,16 +439,19 @@ export const make = (
     )
     const start = Effect.zipRight(noticeInterruption, Effect.forEach(probes, (one) => one.start, { discard: true }))
 
+    const settle = Effect.gen(function*() {
+      yield* Effect.forEach(probes, (one) => one.settled, { discard: true })
+      // Where the runtime keeps its images may be known only now.
+      const place = dockerPlace()
+      if (place !== undefined && place !== lookedAt) yield* Effect.zipRight(disks.forget, disks.run)
+    })
+    const readWithin = (limit: Duration.DurationInput) =>
+      start.pipe(Effect.zipRight(Effect.timeoutOption(settle, limit)), Effect.zipRight(answer))
     return {
+      current: answer,
       read: Effect.zipRight(start, answer),
-      readAll: Effect.gen(function*() {
-        yield* start
-        yield* Effect.forEach(probes, (one) => one.settled, { discard: true })
-        // Where the runtime keeps its images may be known only now.
-        const place = dockerPlace()
-        if (place !== undefined && place !== lookedAt) yield* Effect.zipRight(disks.forget, disks.run)
-        return yield* answer
-      }),
+      readWithin,
+      readAll: readWithin(platform === "darwin" ? Duration.times(withTools, 4) : withTools),
       forget
     }
   })

@@ -3,7 +3,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { CpuFacts } from "./Cpu.js"
-import { decimal, known, positiveInteger, printable, within } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import { decimal, positiveInteger, within } from "./Numbers.js"
+import * as Printable from "../text/Printable.js"
 import type { MemoryFacts } from "./Memory.js"
 import type { OsFacts } from "./OperatingSystem.js"
 import type { Reading } from "./Probe.js"
@@ -59,8 +61,8 @@ export const parseSysctl = (text: string): MacFacts => {
   ]
   return {
     cpu: known({
-      model: printable(values.get("machdep.cpu.brand_string")),
-      vendor: printable(values.get("machdep.cpu.vendor")) ?? (arm ? "Apple" : undefined),
+      model: Printable.label(values.get("machdep.cpu.brand_string")),
+      vendor: Printable.label(values.get("machdep.cpu.vendor")) ?? (arm ? "Apple" : undefined),
       sockets: positiveInteger(values.get("hw.packages")),
       physicalCores: positiveInteger(values.get("hw.physicalcpu_max")),
       logicalCores: positiveInteger(values.get("hw.logicalcpu_max")),
@@ -70,8 +72,8 @@ export const parseSysctl = (text: string): MacFacts => {
     }),
     os: known({
       virtualization: values.has("kern.hv_vmm_present") ? (has("kern.hv_vmm_present") ? "vm" : "none") : undefined,
-      bootId: printable(values.get("kern.bootsessionuuid")),
-      board: printable(values.get("hw.model"))
+      bootId: Printable.label(values.get("kern.bootsessionuuid")),
+      board: Printable.label(values.get("hw.model"))
     })
   }
 }
@@ -79,7 +81,7 @@ export const parseSysctl = (text: string): MacFacts => {
 /** Reads `sw_vers`: `macOS 15.1`. */
 export const parseSwVers = (text: string): string | undefined => {
   const value = (key: string) => new RegExp(`^${key}:\\s*(.+)$`, "m").exec(text)?.[1]
-  return printable([value("ProductName"), value("ProductVersion")].filter((part) => part !== undefined).join(" "))
+  return Printable.label([value("ProductName"), value("ProductVersion")].filter((part) => part !== undefined).join(" "))
 }
 
 /** Reads `vm_stat`, and `sysctl vm.swapusage`: what programs could get without swapping. */

@@ -1,5 +1,6 @@
 /** The main memory of the machine. */
-import { known, wholeNumber } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import { wholeNumber } from "./Numbers.js"
 
 /** Bytes, as `MemoryInfo` has them, but for the limit of our cgroup. */
 export interface MemoryFacts {

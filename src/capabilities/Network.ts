@@ -1,8 +1,9 @@
 /** How this machine reaches its orchestrator. */
 import * as Effect from "effect/Effect"
-import { checked, known, positiveInteger, within } from "./Figures.js"
+import { known, unchecked } from "../node/Fields.js"
+import { positiveInteger, within } from "./Numbers.js"
 import type { DeviceFiles } from "./Files.js"
-import { finding } from "./Findings.js"
+import { finding } from "../node/Findings.js"
 import { NetworkInfo } from "../node/NodeCapabilities.js"
 import * as LocalAddress from "../net/LocalAddress.js"
 import type { Reading } from "./Probe.js"
@@ -33,7 +34,7 @@ export const detect = (
           : parseLinkSpeed(yield* files.line(`/sys/class/net/${name}/speed`))
         const facts: NetworkInfo | undefined = new NetworkInfo(
           known({ address, interface: name, linkMbps: speed }),
-          checked
+          unchecked
         )
         return { facts, findings: yield* files.takeFindings, goodFor: "30 seconds" as const }
       })

@@ -1,6 +1,7 @@
 /** The operating system and what it runs on. */
 import type { KernelFiles } from "./Files.js"
-import { known, printable } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import * as Printable from "../text/Printable.js"
 
 /** What does not change while the machine is up; see `OsInfo`. */
 export interface OsFacts {
@@ -27,8 +28,8 @@ export const parseOsRelease = (text: string): string | undefined => {
     const match = /^\s*([A-Z][A-Z0-9_]*)=(.*)$/.exec(line)
     if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2]))
   }
-  return printable(fields.get("PRETTY_NAME"))
-    ?? printable([fields.get("NAME"), fields.get("VERSION")].filter((part) => part !== undefined).join(" "))
+  return Printable.label(fields.get("PRETTY_NAME"))
+    ?? Printable.label([fields.get("NAME"), fields.get("VERSION")].filter((part) => part !== undefined).join(" "))
 }
 
 /** The hypervisor by what firmware says of the machine; the first that fits counts. */
@@ -69,8 +70,8 @@ const container = (files: KernelFiles, env: NodeJS.ProcessEnv): string | undefin
   if (files.exists("/.dockerenv")) return "docker"
   return containerOfCgroup(files.text("/proc/1/cgroup") ?? "")
     // What systemd found out when it started.
-    ?? printable(files.line("/run/systemd/container"))
-    ?? printable(env.container)
+    ?? Printable.label(files.line("/run/systemd/container"))
+    ?? Printable.label(env.container)
 }
 
 /** The hypervisor, or `none`. */
@@ -91,7 +92,7 @@ const hypervisor = (files: KernelFiles, flagged: boolean | undefined): string =>
 
 /** Another one after every boot, and in every copy of a machine that was started from a snapshot of it. */
 export const readBootId = (files: KernelFiles): string | undefined =>
-  printable(files.line("/proc/sys/kernel/random/boot_id"))
+  Printable.label(files.line("/proc/sys/kernel/random/boot_id"))
 
 /** Everything that Linux tells about itself without a process. */
 export const readLinuxOs = (
@@ -104,7 +105,7 @@ export const readLinuxOs = (
     distribution: parseOsRelease(files.text("/etc/os-release") ?? files.text("/usr/lib/os-release") ?? ""),
     virtualization: container(files, env)
       ?? (/microsoft/i.test(kernel) ? "wsl" : hypervisor(files, cpu.hypervisor)),
-    board: printable(files.line("/proc/device-tree/model") ?? files.line("/sys/firmware/devicetree/base/model"))
+    board: Printable.label(files.line("/proc/device-tree/model") ?? files.line("/sys/firmware/devicetree/base/model"))
       ?? cpu.board,
     bootId: readBootId(files)
   })

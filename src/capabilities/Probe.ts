@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { finding } from "./Findings.js"
+import { finding } from "../node/Findings.js"
 import type { Finding } from "../node/NodeCapabilities.js"
 
 /** What one run of a probe found. */
@@ -19,6 +19,8 @@ export interface Reading<A> {
 export interface Probe<A> {
   /** What the last run found; the probe's initial facts before the first one has ended. */
   readonly last: () => Reading<A>
+  /** Whether a run has ended. */
+  readonly hasRun: () => boolean
   /** Starts a run, unless one is under way or the facts are still good. Does not wait for it. */
   readonly start: Effect.Effect<void>
   /** Waits until no run is under way. */
@@ -44,6 +46,7 @@ export const make = <A>(options: ProbeOptions<A>): Effect.Effect<Probe<A>, never
     let running: Fiber.RuntimeFiber<void> | undefined
     let finishedAt: number | undefined
     let generation = 0
+    let hasRun = false
 
     const isDue = (now: number): boolean => {
       if (finishedAt === undefined) return true
@@ -76,6 +79,7 @@ export const make = <A>(options: ProbeOptions<A>): Effect.Effect<Probe<A>, never
         Effect.flatMap((found) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
             reading = found
+            hasRun = true
             finishedAt = own === generation ? now : undefined
           })
         ),
@@ -96,6 +100,7 @@ export const make = <A>(options: ProbeOptions<A>): Effect.Effect<Probe<A>, never
 
     return {
       last: () => reading,
+      hasRun: () => hasRun,
       start,
       settled,
       run: Effect.zipRight(start, settled),

@@ -1,7 +1,9 @@
 /** What Windows tells of its processors, by systeminformation: it asks without holding up this program. */
 import * as Effect from "effect/Effect"
 import type { CpuFacts } from "./Cpu.js"
-import { known, printable, within } from "./Figures.js"
+import { known } from "../node/Fields.js"
+import { within } from "./Numbers.js"
+import * as Printable from "../text/Printable.js"
 import type { Reading } from "./Probe.js"
 
 /** GHz as MHz. */
@@ -15,8 +17,8 @@ export const detectCpu: Effect.Effect<Reading<CpuFacts | undefined>> = Effect.tr
 ).pipe(
   Effect.map((cpu) => {
     const facts: CpuFacts | undefined = known({
-      model: printable(`${cpu.manufacturer} ${cpu.brand}`),
-      vendor: printable(cpu.vendor),
+      model: Printable.label(`${cpu.manufacturer} ${cpu.brand}`),
+      vendor: Printable.label(cpu.vendor),
       sockets: count(cpu.processors),
       physicalCores: count(cpu.physicalCores),
       logicalCores: count(cpu.cores),

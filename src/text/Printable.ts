@@ -30,3 +30,9 @@ export const cut = (text: string, length: number): string => {
 export const oneLine = (text: string, length = 500): string =>
   // Cut first: what is a megabyte long is not worth cleaning to its end.
   cut(printable(text.slice(0, length * 4)).replace(/\s+/g, " ").trim(), length)
+
+/** {@link oneLine} of a short text that may be missing; `undefined` when nothing is left of it. */
+export const label = (text: string | undefined, length = 256): string | undefined => {
+  const clean = text === undefined ? "" : oneLine(text, length)
+  return clean === "" ? undefined : clean
+}

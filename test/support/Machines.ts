@@ -86,7 +86,9 @@ export const scripted = (): ScriptedCapabilities => {
     takes: 0,
     forgotten: 0,
     layer: Layer.succeed(Capabilities, {
+      current: Effect.sync(() => script.now),
       read,
+      readWithin: () => read,
       readAll: read,
       forget: Effect.sync(() => {
         script.forgotten++

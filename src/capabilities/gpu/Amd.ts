@@ -5,9 +5,11 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { bytes, checked, decimal, known, positiveInteger, printable, wholeNumber } from "../Figures.js"
+import { known, unchecked } from "../../node/Fields.js"
+import { bytes, decimal, positiveInteger, wholeNumber } from "../Numbers.js"
+import * as Printable from "../../text/Printable.js"
 import type { DeviceFiles } from "../Files.js"
-import { finding } from "../Findings.js"
+import { finding } from "../../node/Findings.js"
 import { isObject, objectOf, objectsOf, parseJson, textOf } from "../Json.js"
 import { type Finding, type GpuInfo, GpuProcess } from "../../node/NodeCapabilities.js"
 import type { Reading } from "../Probe.js"
@@ -190,7 +192,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
 
   const nameOf = (card: DrmCard) =>
     Effect.gen(function*() {
-      const own = printable(yield* files.line(`${card.folder}/product_name`))
+      const own = Printable.label(yield* files.line(`${card.folder}/product_name`))
       if (own !== undefined) return own
       const model = nameInAmdgpuIds(yield* firstText(amdgpuIdFiles), card.device, card.revision)
       if (model !== undefined) return /^AMD\b/.test(model) ? model : `AMD ${model}`
@@ -204,7 +206,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
       fromTool = undefined
       const nodes = yield* kfdNodes
       const next: typeof facts = new Map()
-      driverVersion = printable(yield* files.line("/sys/module/amdgpu/version"))
+      driverVersion = Printable.label(yield* files.line("/sys/module/amdgpu/version"))
       for (const card of cards) {
         const id = yield* files.line(`${card.folder}/unique_id`)
         const node = nodes.get(card.address ?? "")
@@ -274,7 +276,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
       for (const name of (yield* files.list(folder)).slice(0, maxProcesses)) {
         const pid = positiveInteger(name)
         if (pid === undefined) continue
-        const program = printable(yield* files.line(`/proc/${pid}/comm`)) ?? "unknown"
+        const program = Printable.label(yield* files.line(`/proc/${pid}/comm`)) ?? "unknown"
         for (const card of cards) {
           const id = facts.get(card.folder)?.kfdId
           if (id === undefined || card.address === undefined) continue
@@ -282,7 +284,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
           // A program that opened the driver is listed for every card, with nothing on most of them.
           if (used === undefined || used === 0 || used > 2 ** 50) continue
           const list = processes.get(card.address) ?? []
-          list.push(new GpuProcess({ pid, name: program, memoryUsedBytes: used }, checked))
+          list.push(new GpuProcess({ pid, name: program, memoryUsedBytes: used }, unchecked))
           processes.set(card.address, list)
         }
       }
@@ -306,7 +308,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
         fromTool = {
           cards: found ?? [],
           findings: found !== undefined ? [] : [finding({
-            code: "tool.unreadable",
+            code: "tool.unexpected-output",
             severity: "warning",
             subject,
             message: "amd-smi printed something else than JSON.",
@@ -366,7 +368,7 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: AmdOptions)
     for (const gpu of gpus) {
       if (gpu.healthy) continue
       findings.push(finding({
-        code: "amd.gpu-silent",
+        code: "amd.gpu-unresponsive",
         severity: "error",
         subject: `gpu ${gpu.index}`,
         message: `GPU ${gpu.index}${

@@ -2,8 +2,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { decimal } from "../Figures.js"
-import { finding } from "../Findings.js"
+import { decimal } from "../Numbers.js"
+import { finding } from "../../node/Findings.js"
 import { objectOf, objectsOf, parseJson, textOf } from "../Json.js"
 import type { GpuInfo, GpuVendor } from "../../node/NodeCapabilities.js"
 import type { Reading } from "../Probe.js"
@@ -71,7 +71,7 @@ export const detect = (
     const gpus = parseDisplays(outcome.right.stdout)
     if (gpus === undefined) {
       const findings = [finding({
-        code: "tool.unreadable",
+        code: "tool.unexpected-output",
         severity: "warning",
         subject,
         message: "system_profiler printed something else than JSON.",

@@ -1,5 +1,5 @@
 /** The names of GPUs by their PCI ids, from the lists that distributions ship. */
-import { printable } from "../Figures.js"
+import * as Printable from "../../text/Printable.js"
 
 /** Where distributions keep the list of all PCI devices. */
 export const pciIdFiles = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids", "/usr/share/pci.ids"]
@@ -19,7 +19,7 @@ export const nameInPciIds = (text: string, vendor: string, device: string): stri
   const end = /\n(?=[0-9a-fA-F])/.exec(rest)?.index
   const section = end === undefined ? rest : rest.slice(0, end)
   const name = new RegExp(`^\\t${hex(device)}\\s+(.*)$`, "m").exec(section)?.[1]
-  return printable(/\[([^\]]+)\]/.exec(name ?? "")?.[1] ?? name)
+  return Printable.label(/\[([^\]]+)\]/.exec(name ?? "")?.[1] ?? name)
 }
 
 /** The name of a device and revision in the text of `amdgpu.ids`. */
@@ -27,7 +27,9 @@ export const nameInAmdgpuIds = (text: string, device: string, revision: string):
   for (const line of text.split("\n")) {
     const [id, rev, name] = line.split(",").map((part) => part.trim())
     if (id === undefined || rev === undefined || name === undefined) continue
-    if (hex(id) === hex(device) && hex(rev).padStart(2, "0") === hex(revision).padStart(2, "0")) return printable(name)
+    if (hex(id) === hex(device) && hex(rev).padStart(2, "0") === hex(revision).padStart(2, "0")) {
+      return Printable.label(name)
+    }
   }
   return undefined
 }

@@ -2,8 +2,10 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { bytes, checked, known, printable, within } from "../Figures.js"
-import { finding } from "../Findings.js"
+import { known, unchecked } from "../../node/Fields.js"
+import { bytes, within } from "../Numbers.js"
+import * as Printable from "../../text/Printable.js"
+import { finding } from "../../node/Findings.js"
 import {
   type Finding,
   GpuInfo,
@@ -60,8 +62,8 @@ export const describeGpu = (fields: GpuFields): GpuInfo => {
   return new GpuInfo(
     known({
       vendor: fields.vendor,
-      model: printable(fields.model) ?? `${vendorNames[fields.vendor]} GPU`,
-      uuid: printable(fields.uuid),
+      model: Printable.label(fields.model) ?? `${vendorNames[fields.vendor]} GPU`,
+      uuid: Printable.label(fields.uuid),
       index: within(fields.index, 0, 65_535),
       pciAddress: fields.pciAddress,
       memoryTotalBytes: total,
@@ -73,14 +75,14 @@ export const describeGpu = (fields: GpuFields): GpuInfo => {
       temperatureCelsius: within(round(fields.temperatureCelsius), 0.01, 200),
       powerDrawWatts: within(round(fields.powerDrawWatts), 0.01, maxWatts),
       powerLimitWatts: within(round(fields.powerLimitWatts), 0.01, maxWatts),
-      driverVersion: printable(fields.driverVersion),
-      computeCapability: printable(fields.computeCapability),
+      driverVersion: Printable.label(fields.driverVersion),
+      computeCapability: Printable.label(fields.computeCapability),
       migInstances: fields.migInstances ?? [],
       foreignProcesses: fields.foreignProcesses ?? [],
       healthy: fields.healthProblem === undefined,
-      healthProblem: printable(fields.healthProblem)
+      healthProblem: Printable.label(fields.healthProblem)
     }),
-    checked
+    unchecked
   )
 }
 
@@ -114,7 +116,7 @@ export const toolFinding = (subject: string, error: Exclude<ToolError, { readonl
         })
         : finding({
           ...by,
-          code: "tool.undying",
+          code: "tool.unkillable",
           severity: "error",
           remedy: "The driver is wedged: reboot the machine, and look at the kernel's log (dmesg) for why."
         })
@@ -122,13 +124,13 @@ export const toolFinding = (subject: string, error: Exclude<ToolError, { readonl
     case "ToolTooMuchOutput": {
       return finding({
         ...by,
-        code: "tool.flooded",
+        code: "tool.excessive-output",
         severity: "error",
         remedy: `Run ${error.tool} by hand to see what it prints.`
       })
     }
     case "ToolFailed": {
-      const said = printable(error.stderr, 200) ?? printable(error.stdout, 200)
+      const said = Printable.label(error.stderr, 200) ?? Printable.label(error.stdout, 200)
       return finding({
         ...by,
         message: said === undefined ? error.message : `${error.message.slice(0, -1)}: ${said}`,

@@ -6,9 +6,11 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { bytes, decimal, known, printable, wholeNumber, within } from "../Figures.js"
+import { known } from "../../node/Fields.js"
+import { bytes, decimal, wholeNumber, within } from "../Numbers.js"
+import * as Printable from "../../text/Printable.js"
 import type { DeviceFiles } from "../Files.js"
-import { finding } from "../Findings.js"
+import { finding } from "../../node/Findings.js"
 import { isObject, type JsonObject, objectsOf, parseJson, textOf } from "../Json.js"
 import type { Finding, GpuInfo } from "../../node/NodeCapabilities.js"
 import type { Reading } from "../Probe.js"
@@ -177,10 +179,10 @@ export const make = ({ bus, deadline, drm, files, platform, tools }: IntelOption
     const unreadable = (text: string) => {
       if (findings.length > 0) return
       findings.push(finding({
-        code: "tool.unreadable",
+        code: "tool.unexpected-output",
         severity: "warning",
         subject,
-        message: `xpu-smi printed something else than its JSON: ${printable(text, 120) ?? "nothing"}`,
+        message: `xpu-smi printed something else than its JSON: ${Printable.label(text, 120) ?? "nothing"}`,
         remedy: "Run xpu-smi discovery -j by hand; its service (xpumd) or the driver may be missing."
       }))
     }

@@ -1,6 +1,7 @@
 /** The GPU of an NVIDIA Jetson, by the files of its system: many have no nvidia-smi. */
 import * as Effect from "effect/Effect"
-import { decimal, printable, wholeNumber } from "../Figures.js"
+import { decimal, wholeNumber } from "../Numbers.js"
+import * as Printable from "../../text/Printable.js"
 import { type DeviceFiles, firstLine } from "../Files.js"
 import type { GpuInfo } from "../../node/NodeCapabilities.js"
 import { describeGpu } from "./Gpu.js"
@@ -56,7 +57,7 @@ export const readJetson = (files: DeviceFiles): Effect.Effect<GpuInfo | undefine
     }
     return describeGpu({
       vendor: "nvidia",
-      model: printable(firstLine(yield* files.text("/proc/device-tree/model"))) ?? "NVIDIA Jetson",
+      model: Printable.label(firstLine(yield* files.text("/proc/device-tree/model"))) ?? "NVIDIA Jetson",
       index: 0,
       unifiedMemory: true,
       utilizationPercent: load === undefined ? undefined : load / 10,

@@ -6,9 +6,11 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { checked, decimal, known, printable, wholeNumber } from "../Figures.js"
+import { known, unchecked } from "../../node/Fields.js"
+import { decimal, wholeNumber } from "../Numbers.js"
+import * as Printable from "../../text/Printable.js"
 import type { DeviceFiles } from "../Files.js"
-import { finding, type FindingCode } from "../Findings.js"
+import { finding, type FindingCode } from "../../node/Findings.js"
 import { Finding, type GpuInfo, GpuProcess, MigInstance } from "../../node/NodeCapabilities.js"
 import type { Reading } from "../Probe.js"
 import type { ToolFailed, Tools } from "../../process/Tool.js"
@@ -105,7 +107,7 @@ const parseRow = (line: string, fields: ReadonlyArray<NvidiaField>): NvidiaRow |
   })
   const value = (field: NvidiaField) => {
     const text = cell(field)
-    return text === undefined || isAbsent(text) || isError(text) ? undefined : printable(text)
+    return text === undefined || isAbsent(text) || isError(text) ? undefined : Printable.label(text)
   }
   const capability = value("compute_cap")
   const memory = (["memory.total", "memory.used", "memory.free"] as const).map(cell)
@@ -174,7 +176,7 @@ export const parseProcesses = (text: string, complete = true): ReadonlyArray<Nvi
     if (columns.length < 4 || gpuUuid === undefined || !/^(GPU|MIG)-/.test(gpuUuid) || pid === undefined) continue
     // The name may have commas in it; what comes last is the memory.
     const path = columns.slice(2, -1).join(", ")
-    const name = path.startsWith("[") ? undefined : printable(path.split(/[/\\]/).at(-1))
+    const name = path.startsWith("[") ? undefined : Printable.label(path.split(/[/\\]/).at(-1))
     const used = mebibytes(columns.at(-1))
     found.set(`${gpuUuid} ${pid}`, {
       gpuUuid,
@@ -184,7 +186,7 @@ export const parseProcesses = (text: string, complete = true): ReadonlyArray<Nvi
           name: name ?? "unknown",
           memoryUsedBytes: used === undefined || used > 2 ** 50 ? undefined : Math.round(used)
         }),
-        checked
+        unchecked
       )
     })
     if (found.size >= maxProcesses) break
@@ -207,7 +209,7 @@ export const parseMigList = (text: string): ReadonlyArray<NvidiaMig> => {
     if (/^GPU \d+:/.test(line)) gpuUuid = gpu
     const [, profile, uuid] = /^MIG (\S{1,32})\s+Device\s+\d+: \(UUID: (MIG-[^)\s]{1,128})\)$/.exec(line) ?? []
     if (gpuUuid === undefined || profile === undefined || uuid === undefined) continue
-    found.push({ gpuUuid, instance: new MigInstance({ uuid, profile }, checked) })
+    found.push({ gpuUuid, instance: new MigInstance({ uuid, profile }, unchecked) })
     if (found.length >= 1024) break
   }
   return found
@@ -292,7 +294,7 @@ const diagnoses: ReadonlyArray<readonly [pattern: RegExp, exitCode: number | und
     remedy: "Check the power cables of the GPUs."
   }],
   [/interrupt/i, 10, {
-    code: "nvidia.interrupt",
+    code: "nvidia.interrupt-issue",
     severity: "error",
     message: "The kernel has trouble with the interrupts of a GPU.",
     remedy: "Reboot; if it happens again, update the machine's firmware."
@@ -549,10 +551,10 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
       if (jetson !== undefined) return { facts: { ...noFacts, gpus: [jetson] }, findings }
       if (findings.length === 0 && remarks.length > 0) {
         findings.push(finding({
-          code: "tool.unreadable",
+          code: "tool.unexpected-output",
           severity: "error",
           subject,
-          message: `nvidia-smi printed something else than its table: ${printable(remarks[0], 120) ?? ""}`,
+          message: `nvidia-smi printed something else than its table: ${Printable.label(remarks[0], 120) ?? ""}`,
           remedy: "Run nvidia-smi by hand, and make sure that it is NVIDIA's."
         }))
       }
@@ -565,7 +567,7 @@ export const detect = (options: NvidiaOptions) => (previous: NvidiaFacts): Effec
       }
       if (!findings.every((found) => expectedWithoutGpu.has(found.code))) return blind(findings, "10 seconds")
       // The tool is installed on a machine that has no such GPU: nothing to worry about, nothing to ask often.
-      const harmless = findings.map((found) => new Finding({ ...found, severity: "info" }, checked))
+      const harmless = findings.map((found) => new Finding({ ...found, severity: "info" }, unchecked))
       return { facts: noFacts, findings: harmless, goodFor: "1 minute" as const }
     }
 

@@ -116,7 +116,7 @@ describe("Amd", () => {
       const { facts, findings } = yield* probe(root).detect
       assert.strictEqual(facts.gpus[0]?.healthProblem, "does not answer its driver")
       assert.isTrue(facts.gpus[1]?.healthy)
-      assert.deepStrictEqual(findings.map(({ code, subject }) => [code, subject]), [["amd.gpu-silent", "gpu 0"]])
+      assert.deepStrictEqual(findings.map(({ code, subject }) => [code, subject]), [["amd.gpu-unresponsive", "gpu 0"]])
     }))
 
   it.scoped("tells of cards on the bus that the driver does not hold", () =>

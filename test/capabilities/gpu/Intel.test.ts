@@ -108,9 +108,12 @@ describe("Intel", () => {
   it.scopedLive("keeps the cards when xpu-smi fails, or prints something else", () =>
     Effect.gen(function*() {
       for (
-        const [script, code] of [["exit 5", "tool.failed"], ["echo '{\"error\":\"no xpumd\"}'", "tool.unreadable"], [
+        const [script, code] of [["exit 5", "tool.failed"], [
+          "echo '{\"error\":\"no xpumd\"}'",
+          "tool.unexpected-output"
+        ], [
           "echo oops",
-          "tool.unreadable"
+          "tool.unexpected-output"
         ]]
       ) {
         const root = yield* machine(tree("intel-two-cards"))

@@ -284,7 +284,7 @@ describe("Nvidia's failures", () => {
       6: "nvidia.no-gpu",
       8: "nvidia.power-cable",
       9: "nvidia.driver-not-loaded",
-      10: "nvidia.interrupt",
+      10: "nvidia.interrupt-issue",
       12: "nvidia.nvml-missing",
       13: "nvidia.nvml-too-old",
       14: "nvidia.inforom-corrupted",
@@ -519,9 +519,9 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
   it.scopedLive("takes neither a flood nor 10 MB of anything for GPUs", () =>
     Effect.gen(function*() {
       const flood = yield* once({ script: "yes" })
-      assert.deepStrictEqual(flood.findings.map(({ code }) => code), ["tool.flooded"])
+      assert.deepStrictEqual(flood.findings.map(({ code }) => code), ["tool.excessive-output"])
       const other = yield* once({ script: "case $1 in --query-gpu*) head -c 3000000 /dev/zero | tr '\\0' x ;; esac" })
-      assert.deepStrictEqual(other.findings.map(({ code }) => code), ["tool.unreadable"])
+      assert.deepStrictEqual(other.findings.map(({ code }) => code), ["tool.unexpected-output"])
       assert.deepStrictEqual(other.facts.gpus, [])
       assert.isBelow(other.findings[0]?.message.length ?? 0, 300)
     }))

@@ -1,28 +1,6 @@
-/** Reading figures that others print. What is not plainly a figure is unknown: `undefined`, never zero, never a throw. */
-import * as Printable from "../text/Printable.js"
+/** Parsing numbers that tools and files print. What is not plainly a number is `undefined`: never zero, never a throw. */
 
-/** Without the properties that are `undefined`: for building values whose optional fields must be absent when unknown. */
-export const known = <A extends object>(
-  fields: A
-):
-  & { [K in keyof A as undefined extends A[K] ? never : K]: A[K] }
-  & {
-    [K in keyof A as undefined extends A[K] ? K : never]?: Exclude<A[K], undefined>
-  } =>
-{
-  const result: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields)) if (value !== undefined) result[key] = value
-  // `Object.entries` forgets the names: the type above says what the loop does.
-  return result as ReturnType<typeof known<A>>
-}
-
-/**
- * For the constructors of the data model: everything that is read goes through the functions of this module, and a
- * second look costs milliseconds at start-up. The tests take it, for whatever a machine may say.
- */
-export const checked = { disableValidation: true } as const
-
-/** The figure if it is finite and between the bounds (both allowed). */
+/** The number if it is finite and between the bounds, inclusive. */
 export const within = (value: number | undefined, low: number, high: number): number | undefined =>
   value !== undefined && Number.isFinite(value) && value >= low && value <= high ? value : undefined
 
@@ -50,12 +28,6 @@ export const decimal = (text: string | undefined): number | undefined => {
 export const bytes = (value: number | undefined): number | undefined => {
   const whole = value === undefined ? undefined : Math.round(value)
   return within(whole, 1, 2 ** 50)
-}
-
-/** Text as it may be shown: printable, on one line, at most `length` characters; `undefined` when nothing is left. */
-export const printable = (text: string | undefined, length = 256): string | undefined => {
-  const clean = text === undefined ? undefined : Printable.printable(text).trim().slice(0, length).toWellFormed().trim()
-  return clean === undefined || clean === "" ? undefined : clean
 }
 
 /** The members of a list such as `0-3,8,10-11`; empty when it is not one or has more than 65,536 members. */
