@@ -28,6 +28,9 @@ const once = <A>(make: () => A): () => A => {
   return () => made ??= make()
 }
 
+/** The type of a message by its full name: `orchion.v1.Node`. */
+export const messageType = (name: string): protobuf.Type => root.lookupType(name)
+
 /** The definition of a service by its full name: `orchion.v1.Orchestrator`. */
 export const serviceDefinition = (name: string): ServiceDefinition => {
   const service = root.lookupService(name)

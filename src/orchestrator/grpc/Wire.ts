@@ -13,6 +13,7 @@ import type { JobStatus__Output } from "../../proto/generated/orchion/v1/JobStat
 import type { LogEntry__Output } from "../../proto/generated/orchion/v1/LogEntry.js"
 import type { LogLevel__Output } from "../../proto/generated/orchion/v1/LogLevel.js"
 import type { Node, Node__Output } from "../../proto/generated/orchion/v1/Node.js"
+import * as PlainMessage from "../../proto/PlainMessage.js"
 import * as CapabilityStrings from "./CapabilityStrings.js"
 import type {
   EngineFigures,
@@ -37,20 +38,9 @@ const renameKeys = (value: unknown, rename: (name: string) => string): unknown =
     ? Object.fromEntries(Object.entries(value).map(([key, item]) => [rename(key), renameKeys(item, rename)]))
     : value
 
-/** The names of 64-bit fields, which arrive as decimal text. */
-const is64Bit = (name: string) => name.endsWith("_bytes") || name.endsWith("_seconds")
-
-/** A structured message in our model's names, without proto-loader's markers of which optional fields are present. */
-const toModel = (message: unknown): unknown =>
-  Array.isArray(message)
-    ? message.map(toModel)
-    : typeof message === "object" && message !== null
-    ? Object.fromEntries(
-      Object.entries(message)
-        .filter(([key, value]) => !key.startsWith("_") && value !== null)
-        .map(([key, value]) => [camelCase(key), is64Bit(key) ? Number(value) : toModel(value)])
-    )
-    : message
+/** In our model's names. */
+const modelOfCapabilities = PlainMessage.converter("orchion.v1.Capabilities", camelCase)
+const modelOfFigures = PlainMessage.converter("orchion.v1.EngineFigures", camelCase)
 
 const encodeCapabilities = Schema.encodeSync(NodeCapabilities)
 const decodeCapabilities = Schema.decodeUnknownEither(NodeCapabilities)
@@ -113,7 +103,7 @@ const fromEngine = (engine: EngineInfo__Output): EngineReport => ({
   ...(engine.total_bytes === undefined ? {} : { totalBytes: Number(engine.total_bytes) }),
   ...(engine.recent_log.length === 0 ? {} : { recentLog: engine.recent_log }),
   // Plain numbers under our model's own names.
-  ...(engine.figures === null ? {} : { figures: toModel(engine.figures) as EngineFigures })
+  ...(engine.figures === null ? {} : { figures: modelOfFigures(engine.figures) as unknown as EngineFigures })
 })
 
 /** These fields are not `optional` on the wire, so that what is unknown arrives as an empty text. */
@@ -126,16 +116,17 @@ const withoutEmpty = ({ model, vendor, ...cpu }: CpuInfo__Output) => ({
 /** The exact figures, when the sender has them and they are sound. */
 const fromCapabilities = (wire: Capabilities__Output): NodeReport | undefined => {
   if (wire.cpu_info === null || wire.memory_info === null || wire.os_info === null) return undefined
-  const decoded = decodeCapabilities(toModel({
-    cpu: withoutEmpty(wire.cpu_info),
-    memory: wire.memory_info,
-    os: wire.os_info,
-    gpus: wire.gpus,
-    disks: wire.disks,
-    findings: wire.findings,
-    ...(wire.network === null ? {} : { network: wire.network }),
-    ...(wire.container_runtime === null ? {} : { container_runtime: wire.container_runtime })
-  }))
+  const { containerRuntime, cpuInfo, disks, findings, gpus, memoryInfo, network, osInfo } = modelOfCapabilities(wire)
+  const decoded = decodeCapabilities({
+    cpu: withoutEmpty(cpuInfo as CpuInfo__Output),
+    memory: memoryInfo,
+    os: osInfo,
+    gpus,
+    disks,
+    findings,
+    ...(network === undefined ? {} : { network }),
+    ...(containerRuntime === undefined ? {} : { containerRuntime })
+  })
   return Either.isLeft(decoded) ? undefined : {
     capabilities: decoded.right,
     agentVersion: wire.agent_version,
