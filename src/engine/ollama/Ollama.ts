@@ -11,7 +11,7 @@ import * as EnginePlan from "../EnginePlan.js"
 import * as GpuSelection from "../GpuSelection.js"
 import type { MachineFacts } from "../Machine.js"
 
-export { hasModel, withTag } from "../../chat/OllamaNames.js"
+export { withTag } from "../../chat/ModelName.js"
 
 /** Inside the container; the image's default. */
 const containerPort = 11434
