@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { AgentConfig } from "../config/AgentConfig.js"
 import { type EngineName, Engines, type RunningEngine, titles } from "../engine/Engine.js"
 import type { ChatListener } from "../chat/ChatEvents.js"
 import type { EngineError, EngineErrorKind } from "../chat/EngineError.js"
@@ -22,6 +21,7 @@ import * as ChatRequest from "./ChatRequest.js"
 import * as InferenceMetrics from "./InferenceMetrics.js"
 import * as EngineStateText from "../chat/EngineStateText.js"
 import { isServedBy } from "../chat/ModelName.js"
+import { InferenceSettings } from "./InferenceSettings.js"
 import type { PullOnDemand } from "./PullOnDemand.js"
 
 const { Status } = GrpcError
@@ -140,10 +140,10 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
     readonly figures: (name: EngineName) => EngineFigures
   }
 >() {
-  static readonly layer: Layer.Layer<InferenceRouter, never, AgentConfig | Engines> = Layer.scoped(
+  static readonly layer: Layer.Layer<InferenceRouter, never, Engines | InferenceSettings> = Layer.scoped(
     InferenceRouter,
     Effect.gen(function*() {
-      const { maxRequestsPerEngine, ollamaPullOnDemand } = yield* AgentConfig
+      const { maxRequestsPerEngine, ollamaPullOnDemand } = yield* InferenceSettings
       const engines = yield* Engines
       const client = yield* OpenAiClient.make
       const onDemand: PullOnDemand | undefined = ollamaPullOnDemand
