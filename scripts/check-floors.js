@@ -38,8 +38,7 @@ const floors = {
 
 /** Imports between rooms of one floor, each one way only. Debts are listed here until they are paid. */
 const sideways = new Map([
-  ["config", ["net"]],
-  ["net", ["effect"]]
+  ["config", ["net"]]
 ])
 
 /** Imports that a file's own floor does not allow, each with its reason. */

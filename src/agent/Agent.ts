@@ -2,11 +2,12 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
-import { AgentConfig, type AgentSettings, rooms } from "./AgentConfig.js"
+import { AgentConfig, type AgentSettings, stateDir } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
@@ -15,15 +16,14 @@ import { InferenceRouter } from "../inference/InferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import * as GrpcOrchestrator from "../orchestrator/grpc/GrpcOrchestrator.js"
 import type { Orchestrator } from "../orchestrator/Orchestrator.js"
-import { AgentStatus } from "./AgentStatus.js"
+import type { AgentStatus } from "./AgentStatus.js"
 import { Connectivity } from "./Connectivity.js"
 import { EngineCare } from "./EngineCare.js"
-import * as Heartbeat from "./Heartbeat.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
-import { Registration } from "./Registration.js"
-import { stateDir } from "../state/StateSettings.js"
 import { StateDirectory, type StateDirectoryInUse, type StateFileError } from "../state/StateDirectory.js"
-import * as Telemetry from "./Telemetry.js"
+import * as Reporter from "./Reporter.js"
+import * as Session from "./Session.js"
+import * as StatusView from "./StatusView.js"
 
 /** Why an agent cannot start. Once started, it goes on whatever happens around it. */
 export type AgentStartError = InvalidSetting | StateDirectoryInUse | StateFileError
@@ -35,8 +35,7 @@ const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
 /** What contradicts itself is found before anything starts; an agent without engines does not load what knows of them. */
 const checkEngineSettings = Effect.flatMap(AgentConfig, (config) =>
   config.enableVllm || config.enableOllama
-    ? Effect.flatMap(Effect.promise(() => import("../engine/SettingsCheck.js")), ({ check }) =>
-      check(config, { "--agent-port": config.agentPort }))
+    ? Effect.flatMap(Effect.promise(() => import("../engine/EngineSettings.js")), ({ check }) => check(config))
     : Effect.void)
 
 /** A running agent. */
@@ -63,35 +62,28 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Effect.gen(function*() {
       const config = yield* AgentConfig
       const { nodeId } = yield* NodeIdentity
-      const { stopping } = yield* Connectivity
+      const connectivity = yield* Connectivity
       const engineCare = yield* EngineCare
-      const registration = yield* Registration
+      const reporter = yield* Reporter.Reporter
       const server = yield* NodeAgentServer
-      const status = yield* AgentStatus
-      /** The last status of the engines goes out, if there are any and the orchestrator listens. */
-      const farewell = Effect.gen(function*() {
-        const before = yield* registration.reported
-        const { engines } = yield* status.get
-        if (engines.length === 0 || Option.isNone(before)) return
-        // What the hardware is like is of no more interest, and may take long to find out.
-        yield* registration.update({ ...before.value.report, engines })
-      }).pipe(Effect.interruptible, Effect.timeout("1 second"), Effect.ignore)
       const { join } = yield* Daemon.Daemons
-      yield* Daemon.start("heartbeat", Heartbeat.run(config.heartbeatInterval))
-      yield* Daemon.start("report", Telemetry.run(config.capabilityInterval))
+      const session = yield* Daemon.start("session", Session.run(config))
       // Heartbeats go on while answers end and engines stop: what takes its time is not to look like a death.
       yield* Effect.addFinalizer(() =>
         Effect.gen(function*() {
-          yield* stopping
+          const { connection } = yield* connectivity.state
+          yield* connectivity.stopping
           yield* server.drain
           yield* engineCare.shutdown
-          yield* farewell
+          yield* Fiber.interrupt(session)
+          if (connection._tag === "Registered") yield* reporter.farewell
         })
       )
       return { nodeId, join }
     })
   ).pipe(
-    Layer.provide(Registration.layer),
+    Layer.provide(Reporter.layer),
+    Layer.provideMerge(StatusView.layer),
     Layer.provide(Connectivity.layer),
     Layer.provide(NodeAgentServer.layer),
     Layer.provide(InferenceRouter.layer),
@@ -99,8 +91,6 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),
     Layer.provide(Daemon.Daemons.layer),
-    Layer.provideMerge(AgentStatus.layer),
-    Layer.provide(rooms),
     Layer.provide(Layer.effectDiscard(checkEngineSettings))
   )
 

@@ -1,5 +1,6 @@
 /** Where the orchestrator reaches this agent's `NodeAgent` service. */
 import * as os from "node:os"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as HostPort from "../net/HostPort.js"
@@ -10,6 +11,11 @@ const anyAddress = (): string =>
   Object.values(LocalAddress.interfaces())
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => !internal && family === "IPv4")?.address ?? os.hostname()
+
+/** How the local address towards a peer is found; tests have machines whose addresses change. */
+export class Route extends Context.Reference<Route>()("@orchion/node-agent/AgentAddress/Route", {
+  defaultValue: (): (peer: HostPort.HostPort) => Effect.Effect<string, Error> => LocalAddress.towards
+}) {}
 
 /** `host:port`, an IPv6 host in brackets. */
 export const find = (options: {
@@ -22,7 +28,7 @@ export const find = (options: {
     onSome: ({ host, port }) =>
       Effect.succeed(HostPort.format({ host, port: Option.getOrElse(port, () => options.port) })),
     onNone: () =>
-      LocalAddress.towards(options.orchestrator).pipe(
+      Effect.flatMap(Route, (towards) => towards(options.orchestrator)).pipe(
         Effect.orElse(() => Effect.sync(anyAddress)),
         Effect.map((host) => HostPort.format({ host, port: options.port }))
       )

@@ -1,10 +1,8 @@
 /** What the agent is doing now: the one value that status lines, pages, health checks and logs read. */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { EngineReport } from "../node/Node.js"
 
 /** How the agent stands with its orchestrator. Times are milliseconds since 1970. */
@@ -14,7 +12,7 @@ export type Connection = Data.TaggedEnum<{
   /** Not registered yet since the agent started. */
   Connecting: Trying
   Registered: { readonly since: number }
-  /** Was registered, and lost touch. */
+  /** Was registered, and lost contact. */
   Disconnected: Trying
   Stopping: {}
 }>
@@ -30,35 +28,24 @@ interface Trying {
 
 export const Connection = Data.taggedEnum<Connection>()
 
-export interface AgentState {
+/** The part of the state that tells of the orchestrator. */
+export interface ConnectionState {
   readonly connection: Connection
   /** When the orchestrator last took a registration or a heartbeat: milliseconds since 1970. */
   readonly lastContactAt: number | undefined
+}
+
+export interface AgentState extends ConnectionState {
+  /** With the stats of the requests that the agent relayed to them. */
   readonly engines: ReadonlyArray<EngineReport>
 }
 
+/** A view: its parts belong to those who write them, `Connectivity` and the engines' supervisor. */
 export class AgentStatus extends Context.Tag("@orchion/node-agent/AgentStatus")<
   AgentStatus,
   {
     readonly get: Effect.Effect<AgentState>
-    /** The state now, then each change of it. */
+    /** The state now, then each change of the connection, of a contact and of an engine. A slow reader sees the newest. */
     readonly changes: Stream.Stream<AgentState>
-    readonly update: (change: (state: AgentState) => AgentState) => Effect.Effect<void>
   }
->() {
-  static readonly layer: Layer.Layer<AgentStatus> = Layer.effect(
-    AgentStatus,
-    Effect.map(
-      SubscriptionRef.make<AgentState>({
-        connection: Connection.Starting(),
-        lastContactAt: undefined,
-        engines: []
-      }),
-      (ref) => ({
-        get: SubscriptionRef.get(ref),
-        changes: ref.changes,
-        update: (change) => SubscriptionRef.update(ref, change)
-      })
-    )
-  )
-}
+>() {}

@@ -1,6 +1,6 @@
 /**
- * Keeps the agent's status true to how its tries go, and says so in the log: one line when the connection is lost, at
- * most one a minute while it stays lost, one when it is back.
+ * How the agent stands with its orchestrator, and the log of it: one line when contact is lost, at most one a minute
+ * while it stays lost, one when it is back.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -8,16 +8,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import type * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as GoDuration from "../text/GoDuration.js"
 import { Orchestrator, type OrchestratorError } from "../orchestrator/Orchestrator.js"
 import type { Failure } from "../orchestrator/Reconnect.js"
-import { AgentStatus, Connection } from "./AgentStatus.js"
+import { Connection, type ConnectionState } from "./AgentStatus.js"
 
 /** The least time between two lines about the same outage. */
 const reminderMillis = 60_000
 
-/** What the log has said of the present outage. */
-interface Told {
+/** What was last logged of the present outage. */
+interface Reminder {
   /** The kind of error: another kind is news. */
   readonly kind: string
   readonly at: number
@@ -32,9 +34,43 @@ const elapsed = (from: number, to: number) => {
   )
 }
 
+/** The state after another failed try. */
+export const afterFailure = (
+  { connection, lastContactAt }: ConnectionState,
+  failure: Failure<OrchestratorError>,
+  now: number
+): ConnectionState => {
+  if (connection._tag === "Stopping") return { connection, lastContactAt }
+  const trying = connection._tag === "Connecting" || connection._tag === "Disconnected" ? connection : undefined
+  const next = {
+    since: trying?.since ?? now,
+    attempts: (trying?.attempts ?? 0) + 1,
+    lastError: failure.error.message,
+    nextTryAt: now + Duration.toMillis(failure.wait)
+  }
+  return {
+    lastContactAt,
+    connection: connection._tag === "Registered" || connection._tag === "Disconnected"
+      ? Connection.Disconnected(next)
+      : Connection.Connecting(next)
+  }
+}
+
+/** The state after the orchestrator answered. */
+export const afterSuccess = ({ connection, lastContactAt }: ConnectionState, now: number): ConnectionState =>
+  connection._tag === "Stopping"
+    ? { connection, lastContactAt }
+    : {
+      lastContactAt: now,
+      connection: connection._tag === "Registered" ? connection : Connection.Registered({ since: now })
+    }
+
 export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity")<
   Connectivity,
   {
+    readonly state: Effect.Effect<ConnectionState>
+    /** The state now, then each change of it. */
+    readonly changes: Stream.Stream<ConnectionState>
     /** A try failed, and the next comes after the wait. */
     readonly failed: (failure: Failure<OrchestratorError>) => Effect.Effect<void>
     /** The orchestrator answered; `detail` completes "Registered with the orchestrator at …" the first time. */
@@ -42,84 +78,95 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
     readonly stopping: Effect.Effect<void>
   }
 >() {
-  static readonly layer: Layer.Layer<Connectivity, never, AgentStatus | Orchestrator> = Layer.effect(
+  static readonly layer: Layer.Layer<Connectivity, never, Orchestrator> = Layer.effect(
     Connectivity,
     Effect.gen(function*() {
-      const status = yield* AgentStatus
       const { address } = yield* Orchestrator
-      const told = yield* Ref.make<Told | undefined>(undefined)
+      const ref = yield* SubscriptionRef.make<ConnectionState>({
+        connection: Connection.Starting(),
+        lastContactAt: undefined
+      })
+      const reminder = yield* Ref.make<Reminder | undefined>(undefined)
 
-      return {
-        failed: Effect.fn("Connectivity.failed")(function*({ error, wait }) {
+      const logFailure = Effect.fn("Connectivity.logFailure")(
+        function*(before: Connection, { connection }: ConnectionState, { error, wait }: Failure<OrchestratorError>) {
+          if (connection._tag !== "Connecting" && connection._tag !== "Disconnected") return
+          const { attempts, since } = connection
           const now = yield* Clock.currentTimeMillis
-          const { connection } = yield* status.get
-          if (connection._tag === "Stopping") return
-          const trying = connection._tag === "Connecting" || connection._tag === "Disconnected" ? connection : undefined
-          const since = trying?.since ?? now
-          const attempts = (trying?.attempts ?? 0) + 1
-          const next = {
-            since,
-            attempts,
-            lastError: error.message,
-            nextTryAt: now + Duration.toMillis(wait)
-          }
-          yield* status.update((state) => ({
-            ...state,
-            connection: connection._tag === "Registered" || connection._tag === "Disconnected"
-              ? Connection.Disconnected(next)
-              : Connection.Connecting(next)
-          }))
-
-          const before = yield* Ref.get(told)
-          const isNews = before === undefined || before.kind !== error._tag
+          const fields = { attempt: attempts, "error.kind": error._tag }
+          const last = yield* Ref.get(reminder)
+          const isNews = last?.kind !== error._tag
           // In either direction: a clock that was set back must not silence an outage.
-          if (!isNews && Math.abs(now - before.at) < reminderMillis) return
-          yield* Ref.set(told, { kind: error._tag, at: now })
-          const again = `trying again in ${GoDuration.format(wait)}`
+          if (!isNews && Math.abs(now - last.at) < reminderMillis) {
+            return yield* Effect.annotateLogs(
+              Effect.logDebug(`Try ${attempts} failed: ${error.message}; retrying in ${GoDuration.format(wait)}`),
+              { ...fields, event: "orchestrator.retry" }
+            )
+          }
+          yield* Ref.set(reminder, { kind: error._tag, at: now })
+          const retrying = `retrying in ${GoDuration.format(wait)}`
           if (!isNews) {
-            yield* Effect.logWarning(
-              `Still without the orchestrator after ${elapsed(since, now)} and ${attempts} tries: ${error.message}`
+            yield* Effect.annotateLogs(
+              Effect.logWarning(
+                `Still without the orchestrator after ${elapsed(since, now)} and ${attempts} tries: ${error.message}`
+              ),
+              { ...fields, event: "orchestrator.still-unreachable" }
             )
           } else if (error._tag === "OrchestratorUnreachable") {
-            yield* Effect.logWarning(
-              connection._tag === "Registered"
-                ? `Lost the orchestrator at ${address}: ${error.reason}; ${again}, and until it answers`
-                : `${capitalized(error.message)}; ${again}, and until it answers`
+            yield* Effect.annotateLogs(
+              Effect.logWarning(
+                before._tag === "Registered"
+                  ? `Lost the orchestrator at ${address}: ${error.reason}; ${retrying}`
+                  : `${capitalized(error.message)}; ${retrying}`
+              ),
+              { ...fields, event: before._tag === "Registered" ? "orchestrator.lost" : "orchestrator.unreachable" }
             )
           } else {
-            yield* Effect.logError(`${capitalized(error.message)}; ${again}`)
+            yield* Effect.annotateLogs(
+              Effect.logError(`${capitalized(error.message)}; ${retrying}`),
+              { ...fields, event: "orchestrator.refused" }
+            )
           }
+        }
+      )
+
+      const logSuccess = Effect.fn("Connectivity.logSuccess")(function*(before: Connection, detail: string) {
+        if (before._tag === "Registered" || before._tag === "Stopping") return
+        const outage = before._tag === "Starting"
+          ? ""
+          : `${elapsed(before.since, yield* Clock.currentTimeMillis)} (${before.attempts} failed tries)`
+        yield* (before._tag === "Disconnected"
+          ? Effect.annotateLogs(
+            Effect.logInfo(`The orchestrator at ${address} is back after ${outage}`),
+            "event",
+            "orchestrator.back"
+          )
+          : Effect.annotateLogs(
+            Effect.logInfo(
+              `Registered with the orchestrator at ${address} ${detail}${outage === "" ? "" : `, after ${outage}`}`
+            ),
+            "event",
+            "orchestrator.registered"
+          ))
+      })
+
+      return {
+        state: SubscriptionRef.get(ref),
+        changes: ref.changes,
+        failed: Effect.fn("Connectivity.failed")(function*(failure) {
+          const now = yield* Clock.currentTimeMillis
+          const before = yield* SubscriptionRef.get(ref)
+          const after = yield* SubscriptionRef.updateAndGet(ref, (state) => afterFailure(state, failure, now))
+          yield* logFailure(before.connection, after, failure)
         }),
         succeeded: Effect.fn("Connectivity.succeeded")(function*(detail) {
           const now = yield* Clock.currentTimeMillis
-          const { connection } = yield* status.get
-          if (connection._tag === "Stopping") return
-          yield* Ref.set(told, undefined)
-          yield* status.update((state) => ({
-            ...state,
-            lastContactAt: now,
-            connection: connection._tag === "Registered" ? connection : Connection.Registered({ since: now })
-          }))
-          switch (connection._tag) {
-            case "Registered":
-              return
-            case "Disconnected":
-              return yield* Effect.logInfo(
-                `The orchestrator at ${address} is back after ${
-                  elapsed(connection.since, now)
-                } (${connection.attempts} failed tries)`
-              )
-            case "Connecting":
-              return yield* Effect.logInfo(
-                `Registered with the orchestrator at ${address} ${detail}, after ${
-                  elapsed(connection.since, now)
-                } (${connection.attempts} failed tries)`
-              )
-            case "Starting":
-              return yield* Effect.logInfo(`Registered with the orchestrator at ${address} ${detail}`)
-          }
+          const { connection } = yield* SubscriptionRef.get(ref)
+          if (connection._tag !== "Stopping") yield* Ref.set(reminder, undefined)
+          yield* SubscriptionRef.update(ref, (state) => afterSuccess(state, now))
+          yield* logSuccess(connection, detail)
         }),
-        stopping: status.update((state) => ({ ...state, connection: Connection.Stopping() }))
+        stopping: SubscriptionRef.update(ref, (state) => ({ ...state, connection: Connection.Stopping() }))
       }
     })
   )

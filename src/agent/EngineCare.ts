@@ -1,36 +1,25 @@
-/** The engines of this node within the agent: planned by its settings, labelled with its id, shown in its status. */
+/** The engines of this node within the agent: planned by its settings and labelled with its id. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { Capabilities } from "../capabilities/Capabilities.js"
 import type { Finding } from "../node/NodeCapabilities.js"
-import { AgentConfig } from "./AgentConfig.js"
+import { AgentConfig } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { Docker } from "../docker/Docker.js"
 import * as Daemon from "../effect/Daemon.js"
 import { Engines } from "../engine/Engine.js"
-import type { EngineReport } from "../node/Node.js"
-import { AgentStatus } from "./AgentStatus.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
 import { StateDirectory, type StateFileError } from "../state/StateDirectory.js"
 
 /** In the state directory: the engines that may have left containers; empty when none may. */
 const fileName = "engines"
 
-/** What was counted at each engine, which reports of its state do not have, stays with it. */
-export const withFigures = (
-  engines: ReadonlyArray<EngineReport>,
-  counted: ReadonlyArray<EngineReport>
-): ReadonlyArray<EngineReport> =>
-  engines.map((engine) => {
-    const figures = counted.find(({ name }) => name === engine.name)?.figures
-    return figures === undefined ? engine : { ...engine, figures }
-  })
-
 /** No engines, and none to look for. */
 const none: Engines["Type"] = {
   current: () => [],
+  reports: () => [],
   changes: Stream.concat(Stream.make([]), Stream.never)
 }
 
@@ -46,12 +35,11 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
   static readonly layer: Layer.Layer<
     EngineCare | Engines,
     InvalidSetting | StateFileError,
-    AgentConfig | AgentStatus | Capabilities | Daemon.Daemons | Docker | NodeIdentity | StateDirectory
+    AgentConfig | Capabilities | Daemon.Daemons | Docker | NodeIdentity | StateDirectory
   > = Layer.scopedContext(Effect.gen(function*() {
     const config = yield* AgentConfig
     const { nodeId } = yield* NodeIdentity
     const state = yield* StateDirectory
-    const status = yield* AgentStatus
 
     const before = ((yield* state.read(fileName)) ?? "").trim()
     const wanted = [...(config.enableVllm ? ["vllm"] : []), ...(config.enableOllama ? ["ollama"] : [])].join("\n")
@@ -70,14 +58,6 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
     const { engines, findings, shutdown, swept } = yield* Effect.provide(
       supervisor.make({ settings: config, nodeId }),
       Machine.layer
-    )
-    yield* Daemon.start(
-      "engine status",
-      Stream.runForEach(engines.changes, (reports) =>
-        status.update((state) => ({
-          ...state,
-          engines: withFigures(reports, state.engines)
-        })))
     )
     if (wanted === "") {
       yield* Daemon.start(

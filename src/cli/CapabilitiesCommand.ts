@@ -8,16 +8,13 @@ import * as Schema from "effect/Schema"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
 import { NodeCapabilities } from "../node/NodeCapabilities.js"
-import * as AgentConfig from "../agent/AgentConfig.js"
+import * as AgentConfig from "../config/AgentConfig.js"
 import * as Setting from "../config/Setting.js"
-import type { Source } from "../config/Source.js"
-import { stateDir as stateDirOf } from "../state/StateSettings.js"
 import * as CapabilitiesTable from "./CapabilitiesTable.js"
-import * as LogSettings from "./LogSettings.js"
 import { logging } from "./RunCommand.js"
 
-const { capabilityInterval, dockerHost, orchestrator, stateDir } = AgentConfig.settings
-const settings = { capabilityInterval, dockerHost, orchestrator, stateDir, ...LogSettings.table }
+const { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir } = AgentConfig.settings
+const settings = { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir }
 
 export interface CapabilitiesOptions {
   /** JSON instead of a table; one line for each look when it is watched. */
@@ -53,11 +50,11 @@ const inPlace = (text: string, rows: number): string => {
   return `\u001b[H${shown.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`
 }
 
-export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Source>) =>
+export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Setting.Source>) =>
   Effect.gen(function*() {
     const values = yield* Setting.readTable(settings, sources)
     const live = LocalCapabilities.layer({
-      stateDir: stateDirOf(values),
+      stateDir: Option.getOrElse(values.stateDir, () => AgentConfig.defaultStateDir()),
       orchestratorAddress: values.orchestrator,
       ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})
     })

@@ -1,6 +1,5 @@
 /** The help of each command, for a terminal. */
-import type { Setting } from "../config/Setting.js"
-import { environmentVariable } from "../config/Source.js"
+import { environmentVariable, type Setting } from "../config/Setting.js"
 import { version } from "../Version.js"
 import type { CommandShape } from "./Arguments.js"
 

@@ -45,7 +45,7 @@ export const make = (threshold: Duration.DurationInput = defaultThreshold): Effe
           // A wait may be cut short: only a clock that went back is a jump back.
           const back = expected === undefined ? jump : Math.min(0, at.wall - last.wall)
           last = at
-          return jump >= least ? jump : back <= -least ? back : 0
+          return jump >= least || back <= -least ? jump : 0
         })
     }
   })

@@ -52,7 +52,9 @@ export class Engines extends Context.Tag("@orchion/node-agent/Engines")<
   {
     /** Those that the settings ask for, in whatever state they are. Costs nothing. */
     readonly current: () => ReadonlyArray<RunningEngine>
-    /** As they are reported upstream: now, then at each change. A slow reader sees the newest. */
+    /** The same as they are reported upstream. Costs nothing. */
+    readonly reports: () => ReadonlyArray<EngineReport>
+    /** {@link reports} now, then at each change. A slow reader sees the newest. */
     readonly changes: Stream.Stream<ReadonlyArray<EngineReport>>
   }
 >() {}

@@ -89,6 +89,7 @@ export const make = (
         }),
       engines: Engines.of({
         current: () => running,
+        reports: () => all().map(reportOf),
         changes: Stream.unwrapScoped(Effect.map(PubSub.subscribe(reports), (queue) =>
           Stream.concat(
             Stream.sync(() => all().map(reportOf)),

@@ -5,8 +5,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
+import * as Backoff from "../effect/Backoff.js"
 
-/** How patiently an agent tries again. Every wait is jittered by a fifth either way, so that a fleet never returns in step. */
+/** How patiently an agent retries. Every wait is jittered by a fifth either way, so that a fleet never returns in step. */
 export interface ReconnectPolicyOptions {
   /** Before the first retry; each further wait is twice the one before. */
   readonly base: Duration.DurationInput
@@ -29,11 +30,7 @@ export class ReconnectPolicy extends Context.Reference<ReconnectPolicy>()("@orch
 
 /** The waits between tries: exponential, capped, jittered, without end. */
 export const schedule = ({ base, cap }: ReconnectPolicyOptions): Schedule.Schedule<Duration.Duration> =>
-  Schedule.exponential(base).pipe(
-    Schedule.union(Schedule.spaced(cap)),
-    Schedule.jittered,
-    Schedule.delays
-  )
+  Backoff.schedule({ base, cap })
 
 /** A failed try. */
 export interface Failure<E> {
@@ -42,59 +39,50 @@ export interface Failure<E> {
 }
 
 /** Retries that remember, from one outage to the next, how flaky the connection has been. */
-export interface Reconnect {
-  /**
-   * Repeats an effect until it succeeds. `isRejection` tells which errors are answered with the long wait;
-   * `onFailure` runs before each wait.
-   */
-  readonly retry: <A, E, R>(effect: Effect.Effect<A, E, R>, options: {
-    readonly isRejection: (error: E) => boolean
-    readonly onFailure: (failure: Failure<E>) => Effect.Effect<void>
-  }) => Effect.Effect<A, never, R>
+export interface Reconnect<E> {
+  /** The orchestrator answered: the connection is good from now on, if it was not before. */
+  readonly succeeded: Effect.Effect<void>
+  /** Tells of a failed try, and waits until the next one is due. */
+  readonly failed: (error: E) => Effect.Effect<void>
+  /** Opens a session, and the next one whenever it ends with an error. */
+  readonly keep: <R>(session: Effect.Effect<never, E, R>) => Effect.Effect<never, never, R>
 }
 
-export const make: Effect.Effect<Reconnect> = Effect.gen(function*() {
-  const policy = yield* ReconnectPolicy
-  /** Since when each try has succeeded; `undefined` while tries fail. */
-  const goodSince = yield* Ref.make<number | undefined>(undefined)
-  /** The wait that a schedule's driver is about to make: it is told before the driver sleeps. */
-  const driverOf = (waits: Schedule.Schedule<Duration.Duration>) =>
-    Effect.gen(function*() {
-      const tell = yield* Ref.make((_wait: Duration.Duration): Effect.Effect<void> => Effect.void)
-      const driver = yield* Schedule.driver(
-        Schedule.tapOutput(waits, (wait) => Effect.flatMap(Ref.get(tell), (told) => told(wait)))
+/**
+ * `isRejection` tells which errors are answered with the long wait; `onFailure` runs before each wait.
+ *
+ * Not `Schedule.resetAfter`: it counts the time since the schedule's first step, so that in the middle of one long outage the
+ * wait falls back to `base`.
+ */
+export const make = <E>(options: {
+  readonly isRejection: (error: E) => boolean
+  readonly onFailure: (failure: Failure<E>) => Effect.Effect<void>
+}): Effect.Effect<Reconnect<E>> =>
+  Effect.gen(function*() {
+    const policy = yield* ReconnectPolicy
+    const driverOf = (waits: Schedule.Schedule<Duration.Duration>) =>
+      Schedule.driver(
+        Schedule.identity<E>().pipe(
+          Schedule.intersect(waits),
+          // Before the driver sleeps.
+          Schedule.tapOutput(([error, wait]) => options.onFailure({ error, wait }))
+        )
       )
-      return {
-        wait: (told: (wait: Duration.Duration) => Effect.Effect<void>) =>
-          Effect.zipRight(Ref.set(tell, told), Effect.orDie(driver.next(undefined))),
-        reset: driver.reset
-      }
+    const outage = yield* driverOf(schedule(policy))
+    const rejection = yield* driverOf(Schedule.delays(Schedule.jittered(Schedule.spaced(policy.afterRejection))))
+    /** Since when each try has succeeded; `undefined` while tries fail. */
+    const goodSince = yield* Ref.make<number | undefined>(undefined)
+
+    const failed = Effect.fn("Reconnect.failed")(function*(error: E) {
+      const since = yield* Ref.getAndSet(goodSince, undefined)
+      const now = yield* Clock.currentTimeMillis
+      if (since !== undefined && now - since >= Duration.toMillis(policy.resetAfter)) yield* outage.reset
+      // Neither schedule ends.
+      yield* Effect.orDie((options.isRejection(error) ? rejection : outage).next(error))
     })
-  const outage = yield* driverOf(schedule(policy))
-  const rejection = yield* driverOf(Schedule.delays(Schedule.jittered(Schedule.spaced(policy.afterRejection))))
-
-  const succeeded = Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.update(goodSince, (since) => since ?? now))
-
-  const failed = Effect.gen(function*() {
-    const since = yield* Ref.getAndSet(goodSince, undefined)
-    const now = yield* Clock.currentTimeMillis
-    if (since !== undefined && now - since >= Duration.toMillis(policy.resetAfter)) yield* outage.reset
-  })
-
-  return {
-    retry: <A, E, R>(effect: Effect.Effect<A, E, R>, { isRejection, onFailure }: {
-      readonly isRejection: (error: E) => boolean
-      readonly onFailure: (failure: Failure<E>) => Effect.Effect<void>
-    }) => {
-      const attempt: Effect.Effect<A, never, R> = Effect.matchEffect(effect, {
-        onSuccess: (value) => Effect.as(succeeded, value),
-        onFailure: (error) =>
-          failed.pipe(
-            Effect.zipRight((isRejection(error) ? rejection : outage).wait((wait) => onFailure({ error, wait }))),
-            Effect.zipRight(Effect.suspend(() => attempt))
-          )
-      })
-      return attempt
+    return {
+      succeeded: Effect.flatMap(Clock.currentTimeMillis, (now) => Ref.update(goodSince, (since) => since ?? now)),
+      failed,
+      keep: (session) => Effect.forever(Effect.catchAll(session, failed))
     }
-  }
-})
+  })

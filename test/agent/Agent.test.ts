@@ -157,9 +157,7 @@ describe("an agent without its orchestrator", () => {
         {
           level: "WARN",
           at: 0,
-          text:
-            "The orchestrator at orchestrator.test:50051 cannot be reached: connection refused; trying again in 500ms, "
-            + "and until it answers"
+          text: "The orchestrator at orchestrator.test:50051 cannot be reached: connection refused; retrying in 500ms"
         },
         {
           level: "INFO",
@@ -176,7 +174,7 @@ describe("an agent without its orchestrator", () => {
       const agent = yield* Running.start(absent)
       yield* TestClock.adjust("10 minutes")
       const [first, ...reminders] = agent.logs.all
-      assert.match(first?.text ?? "", /until it answers$/)
+      assert.match(first?.text ?? "", /retrying in 500ms$/)
       assert.isAtLeast(reminders.length, 5)
       assert.match(
         reminders[0]?.text ?? "",
@@ -196,7 +194,7 @@ describe("an agent without its orchestrator", () => {
         level: "ERROR",
         at: 0,
         text: "The orchestrator at orchestrator.test:50051 refused to register this node: not in this cluster "
-          + "(PERMISSION_DENIED); trying again in 1m"
+          + "(PERMISSION_DENIED); retrying in 1m"
       }])
       yield* TestClock.adjust("9 minutes")
       assert.deepStrictEqual(new Set(gaps(agent.orchestrator.times("register"))), new Set([60_000]))
@@ -256,9 +254,7 @@ describe("an agent that loses its orchestrator", () => {
         {
           level: "WARN",
           at: 62_500,
-          text:
-            "Lost the orchestrator at orchestrator.test:50051: connection refused; trying again in 500ms, and until it "
-            + "answers"
+          text: "Lost the orchestrator at orchestrator.test:50051: connection refused; retrying in 500ms"
         },
         {
           level: "INFO",
@@ -483,12 +479,12 @@ describe("an agent that stops", () => {
 
 describe("a loop of an agent", () => {
   /** Dies once the agent is up. */
-  const cases: ReadonlyArray<readonly [loop: string, how: (agent: Running.Running) => void]> = [
-    ["heartbeat", (agent) => agent.orchestrator.heartbeat = Effect.die(new Error("no such beat"))],
+  const cases: ReadonlyArray<readonly [part: string, how: (agent: Running.Running) => void]> = [
+    ["heartbeat", (agent) => agent.orchestrator.heartbeat = Effect.die(new Error("no such heartbeat"))],
     ["report", (agent) => agent.orchestrator.updateNode = Effect.die(new Error("no such report"))]
   ]
-  for (const [loop, kill] of cases) {
-    it.scoped(`ends the agent with its defect, which is logged, when it is the ${loop} loop that dies`, () =>
+  for (const [part, kill] of cases) {
+    it.scoped(`ends the agent with its defect, which is logged, when its ${part} part dies`, () =>
       Effect.gen(function*() {
         const running = yield* Running.start()
         const owner = yield* Effect.fork(running.agent.join)
@@ -499,7 +495,7 @@ describe("a loop of an agent", () => {
         yield* TestClock.adjust("20 seconds")
         const exit = yield* Fiber.await(owner)
         assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
-        assert.lengthOf(running.logs.matching(new RegExp(`^The ${loop} loop died$`)), 1)
+        assert.lengthOf(running.logs.matching(/^The session loop died$/), 1)
       }))
   }
 })

@@ -7,8 +7,9 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { Agent } from "../../src/agent/Agent.js"
+import * as AgentAddress from "../../src/agent/AgentAddress.js"
 import { AgentStatus } from "../../src/agent/AgentStatus.js"
-import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import * as AgentConfig from "../../src/config/AgentConfig.js"
 import * as LogLines from "../support/LogLines.js"
 import * as Machines from "../support/Machines.js"
 import * as NoDocker from "../support/NoDocker.js"
@@ -35,6 +36,8 @@ export interface Script {
 export interface Options {
   readonly random?: Random.Random
   readonly settings?: Readonly<Record<string, string>>
+  /** The address of this machine that the orchestrator sees, in place of the advertised one. */
+  readonly route?: Effect.Effect<string, Error>
   /** Before the agent starts. */
   readonly prepare?: (script: Script) => void
 }
@@ -66,7 +69,7 @@ export const start = (options: Options = {}) =>
         AgentConfig.layer({
           "node-id": "tester",
           "agent-port": "0",
-          "advertise-address": "10.0.0.7:50052",
+          ...(options.route === undefined ? { "advertise-address": "10.0.0.7:50052" } : {}),
           "heartbeat-interval": "5s",
           "capability-interval": "10s",
           "state-dir": stateDir,
@@ -74,6 +77,11 @@ export const start = (options: Options = {}) =>
         })
       ]),
       Layer.provide(logs.layer),
+      Layer.provide(
+        options.route === undefined
+          ? Layer.empty
+          : Layer.succeed(AgentAddress.Route, () => options.route ?? Effect.never)
+      ),
       Layer.buildWithScope(scope),
       Effect.withRandom(options.random ?? Random.fixed([0.5])),
       Effect.withClock(wallClock)

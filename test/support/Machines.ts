@@ -68,28 +68,35 @@ export const report = (capabilities: NodeCapabilities = machine()): NodeReport =
 export interface ScriptedCapabilities {
   /** What there is to read from now on. */
   now: NodeCapabilities
-  /** How long a read takes from now on. */
+  /** What is known before the probes have ended; what there is to read where it is not set. */
+  current: NodeCapabilities | undefined
+  /** How long the probes of a read take from now on. */
   takes: Duration.DurationInput
   forgotten: number
   readonly layer: Layer.Layer<Capabilities>
 }
 
 export const scripted = (): ScriptedCapabilities => {
-  const read = Effect.suspend(() => {
-    const found = script.now
-    return Duration.toMillis(script.takes) === 0
-      ? Effect.succeed(found)
-      : Effect.delay(Effect.succeed(found), script.takes)
-  })
+  const known = Effect.sync(() => script.current ?? script.now)
+  const readWithin = (limit: Duration.DurationInput) =>
+    Effect.suspend(() => {
+      const found = script.now
+      return Duration.toMillis(script.takes) === 0
+        ? Effect.succeed(found)
+        : Duration.lessThanOrEqualTo(script.takes, limit)
+        ? Effect.delay(Effect.succeed(found), script.takes)
+        : Effect.delay(known, limit)
+    })
   const script: ScriptedCapabilities = {
     now: machine(),
+    current: undefined,
     takes: 0,
     forgotten: 0,
     layer: Layer.succeed(Capabilities, {
-      current: Effect.sync(() => script.now),
-      read,
-      readWithin: () => read,
-      readAll: read,
+      current: known,
+      read: known,
+      readWithin,
+      readAll: Effect.suspend(() => readWithin(script.takes)),
       forget: Effect.sync(() => {
         script.forgotten++
       })

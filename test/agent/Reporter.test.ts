@@ -1,70 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
-import { AgentStatus, Connection } from "../../src/agent/AgentStatus.js"
-import { Registration, type Reported } from "../../src/agent/Registration.js"
 import * as ReportChange from "../../src/agent/ReportChange.js"
-import * as Telemetry from "../../src/agent/Telemetry.js"
 import { GpuProcess, type NodeCapabilities, OsInfo } from "../../src/node/NodeCapabilities.js"
 import type { NodeReport } from "../../src/node/Node.js"
-import type { OrchestratorError } from "../../src/orchestrator/Orchestrator.js"
-import * as LogLines from "../support/LogLines.js"
 import * as Machines from "../support/Machines.js"
 import * as ScriptedOrchestrator from "../support/ScriptedOrchestrator.js"
+import * as Running from "./Running.js"
 
 const { gib } = Machines
 
-/** Telemetry on a registration that remembers when it was asked for what. */
-const start = Effect.gen(function*() {
-  let reported: Reported | undefined
-  const node = {
-    calls: new Array<readonly [what: "register" | "update", at: number]>(),
-    capabilities: Machines.machine(),
-    agentAddress: "10.0.0.7:50052",
-    answer: Effect.void as Effect.Effect<void, OrchestratorError>,
-    logs: LogLines.make()
-  }
-  const tell = (what: "register" | "update") =>
-    Effect.gen(function*() {
-      const at = yield* Clock.currentTimeMillis
-      node.calls.push([what, at])
-      yield* node.answer
-      reported = { report: Machines.report(node.capabilities), agentAddress: node.agentAddress, at }
-    })
-  const registration = Layer.succeed(Registration, {
-    nodeId: "tester",
-    description: Effect.succeed("as node tester"),
-    latest: Effect.sync(() => ({ report: Machines.report(node.capabilities), agentAddress: node.agentAddress })),
-    reported: Effect.sync(() => Option.fromNullable(reported)),
-    register: tell("register"),
-    update: () => tell("update")
-  })
-  yield* Effect.forkScoped(
-    Effect.gen(function*() {
-      const status = yield* AgentStatus
-      yield* Effect.sleep("3 seconds")
-      yield* tell("register")
-      yield* status.update((state) => ({ ...state, connection: Connection.Registered({ since: 3_000 }) }))
-    }).pipe(
-      Effect.zipLeft(Effect.never),
-      Effect.raceFirst(Telemetry.run(Duration.seconds(10))),
-      Effect.provide([registration, AgentStatus.layer, node.logs.layer])
-    )
+/** What the orchestrator was told, heartbeats left out. */
+const told = (agent: Running.Running) =>
+  agent.orchestrator.calls.flatMap(({ at, method }) =>
+    method === "register" || method === "updateNode" ? [[method, at]] : []
   )
-  return node
-})
 
-describe("telemetry", () => {
-  it.scoped("is silent while nothing changes, but for once a minute", () =>
+describe("reports", () => {
+  it.scoped("are not sent while nothing changes, but for once a minute", () =>
     Effect.gen(function*() {
-      const node = yield* start
+      const agent = yield* Running.start()
       yield* TestClock.adjust("5 minutes")
-      const times = node.calls.map(([, at]) => at)
-      assert.strictEqual(times[0], 3_000)
+      const times = told(agent).map(([, at]) => Number(at))
+      assert.strictEqual(times[0], 0)
       for (const [index, time] of times.slice(1).entries()) {
         const gap = time - (times[index] ?? Number.NaN)
         assert.isAtMost(gap, 60_000)
@@ -73,57 +31,120 @@ describe("telemetry", () => {
       assert.isAtLeast(times.length, 5)
     }))
 
-  it.scoped("reports a change at the next look, and no more than once an interval", () =>
+  it.scoped("begin right after the registration, with what fast probes found", () =>
     Effect.gen(function*() {
-      const node = yield* start
+      const agent = yield* Running.start({
+        prepare: ({ capabilities }) => {
+          capabilities.current = Machines.machine()
+          capabilities.now = Machines.machine({ gpus: [Machines.gpu()] })
+          capabilities.takes = "50 millis"
+        }
+      })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(told(agent), [["register", 0], ["updateNode", 50]])
+      const [registered, updated] = agent.orchestrator.calls
+      assert.deepStrictEqual(registered?.registration?.report.capabilities.gpus, [])
+      assert.lengthOf(updated?.report?.capabilities.gpus ?? [], 1)
+    }))
+
+  it.scoped("say within 300 ms what is known, and the rest when slow probes have ended", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start({
+        prepare: ({ capabilities }) => {
+          capabilities.current = Machines.machine()
+          capabilities.now = Machines.machine({ gpus: [Machines.gpu()] })
+          capabilities.takes = "4 seconds"
+        }
+      })
+      yield* TestClock.adjust("100 millis")
+      agent.capabilities.current = Machines.machine({ disks: [Machines.disk(Machines.gib)] })
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(told(agent), [["register", 0], ["updateNode", 300], ["updateNode", 4_300]])
+    }))
+
+  it.scoped("are sent at the next look after a change, and no more than once an interval", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
       yield* TestClock.adjust("12 seconds")
       for (let round = 0; round < 30; round++) {
-        node.capabilities = Machines.machine({ memory: Machines.memory({ availableBytes: (round % 2) * 50 * gib }) })
+        agent.capabilities.now = Machines.machine({
+          memory: Machines.memory({ availableBytes: (round % 2) * 50 * gib })
+        })
         yield* TestClock.adjust("1 second")
       }
       // 30 changes from 12 s to 42 s, and three looks.
-      const times = node.calls.slice(1).map(([, at]) => at)
+      const times = told(agent).slice(1).map(([, at]) => Number(at))
       assert.isAtMost(times.length, 3)
       assert.deepStrictEqual(times.map((time) => time % 10_000), times.map(() => 0))
     }))
 
-  it.scoped("reports again what could not be reported, without a word in the log", () =>
+  it.scoped("that failed are sent at the next look, and the log does not mention it", () =>
     Effect.gen(function*() {
-      const node = yield* start
+      const agent = yield* Running.start()
       yield* TestClock.adjust("5 seconds")
-      node.answer = Effect.fail(ScriptedOrchestrator.unreachable)
-      node.capabilities = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
+      agent.orchestrator.updateNode = Effect.fail(ScriptedOrchestrator.unreachable)
+      agent.capabilities.now = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
       yield* TestClock.adjust("20 seconds")
-      node.answer = Effect.void
+      agent.orchestrator.updateNode = Effect.void
       yield* TestClock.adjust("20 seconds")
-      assert.deepStrictEqual(node.calls, [["register", 3_000], ["update", 10_000], ["update", 20_000], [
-        "update",
+      assert.deepStrictEqual(told(agent), [["register", 0], ["updateNode", 10_000], ["updateNode", 20_000], [
+        "updateNode",
         30_000
       ]])
-      assert.deepStrictEqual(node.logs.all, [])
+      assert.deepStrictEqual(agent.logs.matching(/report|reached/i), [])
     }))
 
-  it.scoped("says once why a report is refused", () =>
+  it.scoped("that are refused are explained once", () =>
     Effect.gen(function*() {
-      const node = yield* start
+      const agent = yield* Running.start()
       yield* TestClock.adjust("5 seconds")
-      node.answer = Effect.fail(ScriptedOrchestrator.rejected)
+      agent.orchestrator.updateNode = Effect.fail(ScriptedOrchestrator.rejected)
       yield* TestClock.adjust("5 minutes")
-      assert.deepStrictEqual(node.logs.all.map(({ level, text }) => [level, text]), [
+      assert.deepStrictEqual(agent.logs.all.slice(1).map(({ level, text }) => [level, text]), [
         ["WARN", ScriptedOrchestrator.rejected.message]
       ])
     }))
 
-  it.scoped("registers again when the agent is reached at another address", () =>
+  it.scoped("give way to a registration when the agent's address changes, with a warning that names the way out", () =>
     Effect.gen(function*() {
-      const node = yield* start
+      let host = "10.0.0.7"
+      const agent = yield* Running.start({ route: Effect.sync(() => host) })
       yield* TestClock.adjust("15 seconds")
-      node.agentAddress = "192.168.1.9:50052"
+      host = "192.168.1.9"
       yield* TestClock.adjust("20 seconds")
-      assert.deepStrictEqual(node.calls, [["register", 3_000], ["register", 20_000]])
-      assert.deepStrictEqual(node.logs.all.map(({ text }) => text), [
-        "This node is now reached at 192.168.1.9:50052: registered again"
+      assert.deepStrictEqual(told(agent), [["register", 0], ["register", 20_000]])
+      const [warning] = agent.logs.all.slice(1)
+      assert.strictEqual(warning?.level, "WARN")
+      assert.match(
+        warning?.text ?? "",
+        /^The address of this node changed from 10\.0\.0\.7:\d+ to 192\.168\.1\.9:\d+: registered again\. .* --advertise-address HOSTNAME$/
+      )
+    }))
+})
+
+describe("findings", () => {
+  it.scoped("are logged when they appear and when they are gone, and not in between", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      yield* TestClock.adjust("5 seconds")
+      agent.capabilities.now = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
+      yield* TestClock.adjust("30 seconds")
+      agent.capabilities.now = Machines.machine()
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(agent.logs.all.slice(1).map(({ at, level, text }) => [at, level, text]), [
+        [10_000, "WARN", "It runs hot. Clean its fans."],
+        [40_000, "INFO", "Resolved: It runs hot."]
       ])
+    }))
+
+  it.scoped("that flap are logged no more than every 10 minutes", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      for (let round = 0; round < 120; round++) {
+        agent.capabilities.now = Machines.machine(round % 2 === 0 ? { findings: [Machines.finding("gpu.hot")] } : {})
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.isAtMost(agent.logs.matching(/runs hot/).length, 6)
     }))
 })
 
@@ -155,7 +176,7 @@ describe("what a person would notice", () => {
     assert.isTrue(noticed(withGpu(at), withGpu({ ...at, memoryUsedBytes: 22 * gib })))
   })
 
-  it("is another program on a GPU, and a GPU that fell ill, came or went", () => {
+  it("is another program on a GPU, and a GPU that became unhealthy, came or went", () => {
     assert.isTrue(noticed(withGpu({}), withGpu({ foreignProcesses: [new GpuProcess({ pid: 7, name: "python3" })] })))
     assert.isTrue(noticed(withGpu({}), withGpu({ healthy: false, healthProblem: "It fell off the bus." })))
     assert.isTrue(noticed(withGpu({}), Machines.machine()))
