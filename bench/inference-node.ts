@@ -4,8 +4,8 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
+import * as AgentConfig from "../src/agent/AgentConfig.js"
 import * as HeapTuning from "../src/cli/HeapTuning.js"
-import * as AgentConfig from "../src/config/AgentConfig.js"
 import * as EmbeddedOrchestrator from "../src/embedded/EmbeddedOrchestrator.js"
 import { Engines, type RunningEngine } from "../src/engine/Engine.js"
 import { InferenceRouter } from "../src/inference/InferenceRouter.js"
@@ -33,6 +33,7 @@ const node = Effect.gen(function*() {
 }).pipe(Effect.provide(NodeAgentServer.layer.pipe(
   Layer.provide(InferenceRouter.layer),
   Layer.provide(Layer.succeed(Engines, { current: () => [engine], reports: () => [], changes: Stream.never })),
+  Layer.provide(AgentConfig.rooms),
   Layer.provide(AgentConfig.layer({ "agent-port": "0", "max-requests-per-engine": "10000" }))
 )))
 

@@ -38,7 +38,8 @@ const floors = {
 
 /** Imports between rooms of one floor, each one way only. Debts are listed here until they are paid. */
 const sideways = new Map([
-  ["config", ["net"]]
+  ["config", ["net"]],
+  ["net", ["effect"]]
 ])
 
 /** Imports that a file's own floor does not allow, each with its reason. */

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
-import { AgentConfig, type AgentSettings, stateDir } from "../config/AgentConfig.js"
+import { AgentConfig, type AgentSettings, rooms } from "./AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
@@ -20,6 +20,7 @@ import type { AgentStatus } from "./AgentStatus.js"
 import { Connectivity } from "./Connectivity.js"
 import { EngineCare } from "./EngineCare.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
+import { stateDir } from "../state/StateSettings.js"
 import { StateDirectory, type StateDirectoryInUse, type StateFileError } from "../state/StateDirectory.js"
 import * as Reporter from "./Reporter.js"
 import * as Session from "./Session.js"
@@ -35,7 +36,8 @@ const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
 /** What contradicts itself is found before anything starts; an agent without engines does not load what knows of them. */
 const checkEngineSettings = Effect.flatMap(AgentConfig, (config) =>
   config.enableVllm || config.enableOllama
-    ? Effect.flatMap(Effect.promise(() => import("../engine/EngineSettings.js")), ({ check }) => check(config))
+    ? Effect.flatMap(Effect.promise(() => import("../engine/SettingsCheck.js")), ({ check }) =>
+      check(config, { "--agent-port": config.agentPort }))
     : Effect.void)
 
 /** A running agent. */
@@ -91,6 +93,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),
     Layer.provide(Daemon.Daemons.layer),
+    Layer.provide(rooms),
     Layer.provide(Layer.effectDiscard(checkEngineSettings))
   )
 

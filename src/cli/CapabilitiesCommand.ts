@@ -8,13 +8,16 @@ import * as Schema from "effect/Schema"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
 import { NodeCapabilities } from "../node/NodeCapabilities.js"
-import * as AgentConfig from "../config/AgentConfig.js"
+import * as AgentConfig from "../agent/AgentConfig.js"
 import * as Setting from "../config/Setting.js"
+import type { Source } from "../config/Source.js"
+import { stateDir as stateDirOf } from "../state/StateSettings.js"
 import * as CapabilitiesTable from "./CapabilitiesTable.js"
+import * as LogSettings from "./LogSettings.js"
 import { logging } from "./RunCommand.js"
 
-const { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir } = AgentConfig.settings
-const settings = { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir }
+const { capabilityInterval, dockerHost, orchestrator, stateDir } = AgentConfig.settings
+const settings = { capabilityInterval, dockerHost, orchestrator, stateDir, ...LogSettings.table }
 
 export interface CapabilitiesOptions {
   /** JSON instead of a table; one line for each look when it is watched. */
@@ -50,11 +53,11 @@ const inPlace = (text: string, rows: number): string => {
   return `\u001b[H${shown.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`
 }
 
-export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Setting.Source>) =>
+export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray<Source>) =>
   Effect.gen(function*() {
     const values = yield* Setting.readTable(settings, sources)
     const live = LocalCapabilities.layer({
-      stateDir: Option.getOrElse(values.stateDir, () => AgentConfig.defaultStateDir()),
+      stateDir: stateDirOf(values),
       orchestratorAddress: values.orchestrator,
       ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})
     })

@@ -5,37 +5,40 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Agent } from "../agent/Agent.js"
 import { AgentStatus } from "../agent/AgentStatus.js"
-import * as AgentConfig from "../config/AgentConfig.js"
+import * as AgentConfig from "../agent/AgentConfig.js"
 import * as HostPort from "../net/HostPort.js"
-import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
+import * as OrchestratorSettings from "../embedded/OrchestratorSettings.js"
+import * as Source from "../config/Source.js"
+import { defaultStateDir } from "../state/StateSettings.js"
 import * as Setting from "../config/Setting.js"
 import { EmbeddedOrchestrator } from "../embedded/EmbeddedOrchestrator.js"
 import * as OrchestratorCommand from "./OrchestratorCommand.js"
+import * as LogSettings from "./LogSettings.js"
 import { engineProgress, logging, warnOfUnknownVariables } from "./RunCommand.js"
 import * as HeapTuning from "./HeapTuning.js"
 
 /** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
-const own = (orchestratorPort: number, host: string): Setting.Source => ({
-  origin: () => "from the dev command",
-  lookup: (name) =>
-    name === AgentConfig.settings.orchestrator.name
-      ? [HostPort.format({ host: OrchestratorCommand.reachableHost(host), port: orchestratorPort })]
-      : []
-})
+const own = (orchestratorPort: number, host: string): Source.Source =>
+  Source.fixed("from the dev command", {
+    [AgentConfig.settings.orchestrator.name]: HostPort.format({
+      host: OrchestratorCommand.reachableHost(host),
+      port: orchestratorPort
+    })
+  })
 
-const ownDefaults: Setting.Source = {
+const ownDefaults: Source.Source = {
   origin: () => "the dev command's default",
-  lookup: (name) => name === AgentConfig.settings.stateDir.name ? [path.join(AgentConfig.defaultStateDir(), "dev")] : []
+  lookup: (name) => name === AgentConfig.settings.stateDir.name ? [path.join(defaultStateDir(), "dev")] : []
 }
 
-export const run = (sources: ReadonlyArray<Setting.Source>) =>
+export const run = (sources: ReadonlyArray<Source.Source>) =>
   Effect.gen(function*() {
-    const orchestrator = yield* Setting.readTable(OrchestratorConfig.settings, sources)
+    const orchestrator = yield* Setting.readTable(OrchestratorSettings.table, sources)
     // Everything that can be wrong with the agent's settings is found before anything starts.
     const readAgent = (port: number) =>
       AgentConfig.fromSources([own(port, orchestrator.bindAddress), ...sources, ownDefaults])
     const config = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
-    const { logFormat, logLevel } = config
+    const log = yield* Setting.readTable(LogSettings.table, sources)
 
     const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
       Agent.layerLive.pipe(Layer.provide(Layer.effect(
@@ -70,7 +73,7 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
 
     yield* Effect.gen(function*() {
       yield* warnOfUnknownVariables
-      yield* engineProgress(config)
+      yield* engineProgress(config, log)
       yield* announce
       const { join } = yield* Agent
       yield* HeapTuning.afterStart
@@ -79,6 +82,6 @@ export const run = (sources: ReadonlyArray<Setting.Source>) =>
       Effect.scoped,
       Effect.onInterrupt(() => Effect.logInfo("Stopping")),
       Effect.provide(agent.pipe(Layer.provideMerge(OrchestratorCommand.embedded(orchestrator)))),
-      Effect.provide(logging({ logFormat, logLevel }))
+      Effect.provide(logging(log))
     )
   })

@@ -1,5 +1,6 @@
 /** The help of each command, for a terminal. */
-import { environmentVariable, type Setting } from "../config/Setting.js"
+import type { Setting } from "../config/Setting.js"
+import { environmentVariable } from "../config/Source.js"
 import { version } from "../Version.js"
 import type { CommandShape } from "./Arguments.js"
 

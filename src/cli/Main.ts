@@ -6,13 +6,16 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { settings as agentSettings } from "../config/AgentConfig.js"
-import { settings as orchestratorSettings } from "../config/OrchestratorConfig.js"
-import * as Setting from "../config/Setting.js"
+import { settings as agentRooms } from "../agent/AgentConfig.js"
+import type * as Setting from "../config/Setting.js"
+import * as Source from "../config/Source.js"
+import { table as orchestratorSettings } from "../embedded/OrchestratorSettings.js"
 import { version } from "../Version.js"
 import * as Arguments from "./Arguments.js"
 import * as Help from "./Help.js"
+import { table as logSettings } from "./LogSettings.js"
 
+const agentSettings = { ...agentRooms, ...logSettings }
 const { capabilityInterval, dockerHost, logFormat, logLevel, orchestrator, stateDir } = agentSettings
 const { orchestrator: _orchestrator, ...devAgentSettings } = agentSettings
 
@@ -72,9 +75,9 @@ const commandOf = (given: Arguments.Given, showsOptions: boolean) => {
         ])
       ))
       : Options.map(Options.none, () => ({}))
-  const sources = (fromWizard: Arguments.Given): ReadonlyArray<Setting.Source> => [
-    Setting.commandLine({ ...fromWizard, ...given }),
-    Setting.environment(process.env)
+  const sources = (fromWizard: Arguments.Given): ReadonlyArray<Source.Source> => [
+    Source.commandLine({ ...fromWizard, ...given }),
+    Source.environment(process.env)
   ]
   const run = Command.make(
     "node-agent",

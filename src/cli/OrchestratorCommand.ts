@@ -1,11 +1,12 @@
 /** `node-agent orchestrator`: the embedded orchestrator alone. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { settings as agentSettings } from "../config/AgentConfig.js"
 import * as HostPort from "../net/HostPort.js"
-import * as OrchestratorConfig from "../config/OrchestratorConfig.js"
+import * as OrchestratorSettings from "../embedded/OrchestratorSettings.js"
+import type { Source } from "../config/Source.js"
 import * as Setting from "../config/Setting.js"
 import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"
+import * as LogSettings from "./LogSettings.js"
 import { logging, warnOfUnknownVariables } from "./RunCommand.js"
 import * as HeapTuning from "./HeapTuning.js"
 
@@ -25,7 +26,7 @@ export const addresses = (bindAddress: string, port: number, httpPort: number): 
 }
 
 /** The embedded orchestrator of these settings; what it cannot listen on is told as the setting's fault. */
-export const embedded = (settings: OrchestratorConfig.OrchestratorSettings) =>
+export const embedded = (settings: OrchestratorSettings.OrchestratorSettings) =>
   EmbeddedOrchestrator.layer({
     host: settings.bindAddress,
     port: settings.port,
@@ -36,21 +37,20 @@ export const embedded = (settings: OrchestratorConfig.OrchestratorSettings) =>
   )
 
 const refuse = (
-  settings: OrchestratorConfig.OrchestratorSettings,
+  settings: OrchestratorSettings.OrchestratorSettings,
   key: "port" | "httpPort",
   error: { readonly message: string; readonly reason: string }
 ) =>
   error.reason === "no-such-address"
     ? settings.refuse("bindAddress", error.message, "an address of this machine, such as 127.0.0.1")
-    : settings.refuse(key, error.message, "a free port, or 0 to have one picked")
+    : settings.refuse(key, error.message, "a free port, or 0 to have one picked", {
+      mayPass: error.reason === "in-use" || error.reason === "other"
+    })
 
-export const run = (sources: ReadonlyArray<Setting.Source>) =>
+export const run = (sources: ReadonlyArray<Source>) =>
   Effect.gen(function*() {
-    const settings = yield* Setting.readTable(OrchestratorConfig.settings, sources)
-    const { logFormat, logLevel } = yield* Setting.readTable(
-      { logFormat: agentSettings.logFormat, logLevel: agentSettings.logLevel },
-      sources
-    )
+    const settings = yield* Setting.readTable(OrchestratorSettings.table, sources)
+    const { logFormat, logLevel } = yield* Setting.readTable(LogSettings.table, sources)
     yield* Effect.gen(function*() {
       yield* warnOfUnknownVariables
       const { httpPort, port } = yield* EmbeddedOrchestrator.EmbeddedOrchestrator

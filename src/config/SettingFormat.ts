@@ -1,169 +1,241 @@
-/** The forms that the texts of settings take. */
+/**
+ * The forms that the texts of settings take. Each is read by a plain function, since a start reads all of them; as a
+ * schema it is made when it is asked for, with what a JSON Schema says of it.
+ */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as GoDuration from "../text/GoDuration.js"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
 import * as HostPort from "../net/HostPort.js"
+import * as GoDuration from "../text/GoDuration.js"
 
-/** How a setting's text is read. The left of `parse` says what would be valid, to follow "give". */
+/** What a JSON Schema says of the values of a format, as a configuration file writes them. */
+export interface JsonForm {
+  readonly type: "string" | "integer" | "boolean"
+  readonly enum?: ReadonlyArray<string>
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minLength?: number
+  readonly maxLength?: number
+  readonly examples?: ReadonlyArray<string>
+}
+
 export interface Format<A> {
   /** The word that stands for the value in help: `duration`, `port`. */
   readonly placeholder: string
+  /** What is valid, with its bounds, to follow "give". */
+  readonly expected: string
+  readonly json: JsonForm
+  /** Reads a text. The left is {@link Format.expected}. */
   readonly parse: (text: string) => Either.Either<A, string>
+  /** Writes a value so that `parse` reads it again. (A method, so that a table can hold formats of any values.) */
+  print(value: A): string
 }
 
-const orExpected = <A>(value: Option.Option<A>, expected: string) => Either.fromOption(value, () => expected)
+/** A format as a schema, annotated with placeholder (title), expectation (description) and bounds (JSON Schema). */
+export const toSchema = <A>(format: Format<A>): Schema.Schema<A, string> =>
+  Schema.transformOrFail(
+    Schema.String,
+    // What `parse` makes has been checked by it.
+    Schema.Any as Schema.Schema<A>,
+    {
+      strict: true,
+      decode: (text, _, ast) =>
+        Either.mapLeft(format.parse(text), (expected) => new ParseResult.Type(ast, text, `give ${expected}`)),
+      encode: (value) => ParseResult.succeed(format.print(value))
+    }
+  ).annotations({
+    title: format.placeholder,
+    description: format.expected,
+    jsonSchema: { ...format.json }
+  })
+
+const make = <A>({ parse, ...definition }: {
+  readonly placeholder: string
+  readonly expected: string
+  readonly json: JsonForm
+  readonly parse: (text: string) => Option.Option<A>
+  readonly print: (value: A) => string
+}): Format<A> => ({
+  ...definition,
+  parse: (text) => Either.fromOption(parse(text), () => definition.expected)
+})
+
+/** A format of texts that are taken as they are. */
+const texts = (definition: {
+  readonly placeholder: string
+  readonly expected: string
+  readonly json: JsonForm
+  readonly isValid: (text: string) => boolean
+}): Format<string> => make({ ...definition, parse: Option.liftPredicate(definition.isValid), print: (value) => value })
+
+const integer = (least: number, most: number, placeholder: string, expected: string): Format<number> =>
+  make({
+    placeholder,
+    expected,
+    json: { type: "integer", minimum: least, maximum: most },
+    parse: (text) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+      return value >= least && value <= most ? Option.some(value) : Option.none()
+    },
+    print: String
+  })
 
 /** A port to listen on: 0 picks a free one. */
-export const listenPort: Format<number> = {
-  placeholder: "port",
-  parse: (text) =>
-    /^\d{1,5}$/.test(text) && Number(text) <= 65_535
-      ? Either.right(Number(text))
-      : Either.left("a port from 1 to 65535, or 0 for a free one")
-}
+export const listenPort = integer(0, 65_535, "port", "a port from 1 to 65535, or 0 for a free one")
 
 /** A port that must be known beforehand. */
-export const fixedPort: Format<number> = {
-  placeholder: "port",
-  parse: (text) =>
-    /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535
-      ? Either.right(Number(text))
-      : Either.left("a port from 1 to 65535")
-}
+export const fixedPort = integer(1, 65_535, "port", "a port from 1 to 65535")
+
+export const positiveInteger = (most: number): Format<number> =>
+  integer(1, most, "number", `a whole number from 1 to ${most}`)
 
 /** A duration within bounds, both inclusive. */
 export const durationBetween = (least: string, most: string): Format<Duration.Duration> => {
   const bound = (text: string) => Option.getOrThrow(GoDuration.parse(text))
   const within = Duration.between({ minimum: bound(least), maximum: bound(most) })
-  return {
+  return make({
     placeholder: "duration",
-    parse: (text) =>
-      orExpected(
-        Option.filter(GoDuration.parse(text), within),
-        `a duration from ${least} to ${most}, such as 500ms, 5s or 1m30s`
-      )
-  }
+    expected: `a duration from ${least} to ${most}, such as 500ms, 5s or 1m30s`,
+    json: { type: "string", examples: ["500ms", "5s", "1m30s"] },
+    parse: (text) => text.length > 64 ? Option.none() : Option.filter(GoDuration.parse(text), within),
+    print: GoDuration.format
+  })
 }
 
-export const hostPort: Format<HostPort.HostPort> = {
+export const hostPort: Format<HostPort.HostPort> = make({
   placeholder: "host:port",
-  parse: (text) =>
-    orExpected(
-      HostPort.parse(text),
-      "an address with a port, such as localhost:50051, 10.0.0.7:50051 or [fd00::7]:50051"
-    )
+  expected: "an address with a port, such as localhost:50051, 10.0.0.7:50051 or [fd00::7]:50051",
+  json: { type: "string", maxLength: 300, examples: ["localhost:50051", "[fd00::7]:50051"] },
+  parse: HostPort.parse,
+  print: HostPort.format
+})
+
+export interface HostWithOptionalPort {
+  readonly host: string
+  readonly port: Option.Option<number>
 }
 
 /** `host:port`, or a host alone, whose port is then another setting's. */
-export const hostWithOptionalPort: Format<{ readonly host: string; readonly port: Option.Option<number> }> = {
+export const hostWithOptionalPort: Format<HostWithOptionalPort> = make({
   placeholder: "host[:port]",
-  parse: (text) => {
+  expected: "an address that the orchestrator can reach, such as 10.0.0.7 or node7.lan:50052",
+  json: { type: "string", maxLength: 300, examples: ["10.0.0.7", "node7.lan:50052"] },
+  parse: (text): Option.Option<HostWithOptionalPort> => {
     const whole = HostPort.parse(text)
-    if (Option.isSome(whole)) return Either.right({ host: whole.value.host, port: Option.some(whole.value.port) })
+    if (Option.isSome(whole)) return Option.some({ host: whole.value.host, port: Option.some(whole.value.port) })
     const bare = text.includes(":") && !text.startsWith("[") ? `[${text}]` : text
-    return orExpected(
-      Option.map(HostPort.parse(`${bare}:1`), ({ host }) => ({ host, port: Option.none() })),
-      "an address that the orchestrator can reach, such as 10.0.0.7 or node7.lan:50052"
-    )
-  }
-}
+    return Option.map(HostPort.parse(`${bare}:1`), ({ host }) => ({ host, port: Option.none() }))
+  },
+  print: ({ host, port }) =>
+    Option.match(port, {
+      onNone: () => host,
+      onSome: (port) => HostPort.format({ host, port })
+    })
+})
 
 /** An address to listen on. */
-export const listenAddress: Format<string> = {
+export const listenAddress = texts({
   placeholder: "address",
-  parse: (text) =>
-    /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|localhost)$/.test(text)
-      ? Either.right(text)
-      : Either.left("an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::")
-}
+  expected: "an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::",
+  json: { type: "string", maxLength: 64, examples: ["127.0.0.1", "0.0.0.0", "::"] },
+  isValid: (value) =>
+    value.length <= 64 && /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|localhost)$/.test(value)
+})
 
 /** Text of 1 to `most` characters, none of them a control character. */
-export const text = (placeholder: string, expected: string, most = 4096): Format<string> => ({
-  placeholder,
-  parse: (value) =>
-    value.trim().length > 0 && value.length <= most && !/\p{Cc}/u.test(value)
-      ? Either.right(value)
-      : Either.left(expected)
-})
+export const text = (placeholder: string, expected: string, most = 4096): Format<string> =>
+  texts({
+    placeholder,
+    expected,
+    json: { type: "string", minLength: 1, maxLength: most },
+    isValid: (value) => value.length <= most && value.trim().length > 0 && !/\p{Cc}/u.test(value)
+  })
 
 /** A name that identifies: 1 to 253 characters, none of them white space or a control character. */
-export const identifier = (placeholder: string): Format<string> => ({
-  placeholder,
-  parse: (value) =>
-    /^[^\s\p{C}]{1,253}$/u.test(value)
-      ? Either.right(value)
-      : Either.left("1 to 253 characters without spaces or control characters")
-})
-
-export const positiveInteger = (most: number): Format<number> => ({
-  placeholder: "number",
-  parse: (value) =>
-    /^\d{1,15}$/.test(value) && Number(value) >= 1 && Number(value) <= most
-      ? Either.right(Number(value))
-      : Either.left(`a whole number from 1 to ${most}`)
-})
+export const identifier = (placeholder: string): Format<string> =>
+  texts({
+    placeholder,
+    expected: "1 to 253 characters without spaces or control characters",
+    json: { type: "string", minLength: 1, maxLength: 253 },
+    isValid: (value) => /^[^\s\p{C}]{1,253}$/u.test(value)
+  })
 
 const sizeUnits: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
 /** A number of bytes, at least `least`: `16GiB`, `16g` and `16GB` mean the same, as the docker command reads them. */
-export const byteSize = (least: number): Format<number> => ({
-  placeholder: "size",
-  parse: (value) => {
-    const match = /^(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?$/i.exec(value)
-    const bytes = Math.round(Number(match?.[1]) * (sizeUnits[match?.[2]?.toLowerCase() ?? ""] ?? Number.NaN))
-    return Number.isSafeInteger(bytes) && bytes >= least
-      ? Either.right(bytes)
-      : Either.left(`a size with its unit, at least ${Math.ceil(least / 1024 ** 2)}MiB, such as 512MiB or 16GiB`)
-  }
-})
+export const byteSize = (least: number): Format<number> =>
+  make({
+    placeholder: "size",
+    expected: `a size with its unit, at least ${Math.ceil(least / 1024 ** 2)}MiB, such as 512MiB or 16GiB`,
+    json: { type: "string", examples: ["512MiB", "16GiB"] },
+    parse: (value) => {
+      const match = value.length > 64 ? null : /^(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?$/i.exec(value)
+      const bytes = Math.round(Number(match?.[1]) * (sizeUnits[match?.[2]?.toLowerCase() ?? ""] ?? Number.NaN))
+      return Number.isSafeInteger(bytes) && bytes >= least ? Option.some(bytes) : Option.none()
+    },
+    // Exact, also where the bytes are no whole number of KiB.
+    print: (bytes) => `${bytes / 1024}KiB`
+  })
 
 /** What is mounted into a container: a volume by its name, or a directory of this machine. */
 export type VolumeSource =
   | { readonly _tag: "Named"; readonly name: string }
   | { readonly _tag: "Directory"; readonly path: string }
 
-export const volumeSource: Format<VolumeSource> = {
+export const volumeSource: Format<VolumeSource> = make({
   placeholder: "volume|directory",
-  parse: (value) =>
+  expected: "the name of a volume (letters, digits, _ . -), or the absolute path of a directory",
+  json: { type: "string", minLength: 1, maxLength: 4096 },
+  parse: (value): Option.Option<VolumeSource> =>
     /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,200}$/.test(value)
-      ? Either.right({ _tag: "Named", name: value })
+      ? Option.some({ _tag: "Named", name: value })
       : (value.startsWith("/") || /^[A-Za-z]:[\\/]/.test(value)) && value.length <= 4096 && !/\p{Cc}/u.test(value)
-      ? Either.right({ _tag: "Directory", path: value })
-      : Either.left("the name of a volume (letters, digits, _ . -), or the absolute path of a directory")
-}
-
-export const choice = <const A extends string>(...values: ReadonlyArray<A>): Format<A> => ({
-  placeholder: values.join("|"),
-  parse: (value) =>
-    orExpected(
-      Option.fromNullable(values.find((known) => known === value.toLowerCase())),
-      `one of ${values.join(", ")}`
-    )
+      ? Option.some({ _tag: "Directory", path: value })
+      : Option.none(),
+  print: (source) => source._tag === "Named" ? source.name : source.path
 })
+
+export const choice = <const A extends string>(...values: ReadonlyArray<A>): Format<A> =>
+  make({
+    placeholder: values.join("|"),
+    expected: `one of ${values.join(", ")}`,
+    json: { type: "string", enum: values },
+    parse: (value) =>
+      value.length > 64 ? Option.none() : Option.fromNullable(values.find((known) => known === value.toLowerCase())),
+    print: (value) => value
+  })
 
 const truths = new Map([["true", true], ["1", true], ["t", true], ["false", false], ["0", false], ["f", false]])
 
 /** As Go's flags read it. */
-export const boolean: Format<boolean> = {
+export const boolean: Format<boolean> = make({
   placeholder: "true|false",
-  parse: (value) => orExpected(Option.fromNullable(truths.get(value.toLowerCase())), "true or false")
-}
-
-/** Which GPUs an engine may use. */
-export const gpuSelection: Format<string> = {
-  placeholder: "all|none|ids",
-  parse: (value) =>
-    /^(?:all|none|\d{1,3}(?:,\d{1,3})*|(?:GPU|MIG)-[0-9A-Za-z-]+(?:,(?:GPU|MIG)-[0-9A-Za-z-]+)*)$/.test(value)
-      ? Either.right(value)
-      : Either.left("all, none, indexes such as 0 or 0,1, or GPU uuids")
-}
-
-const withoutSpaces = (placeholder: string, expected: string): Format<string> => ({
-  placeholder,
-  parse: (value) => /^[^\s\p{C}]{1,512}$/u.test(value) ? Either.right(value) : Either.left(expected)
+  expected: "true or false",
+  json: { type: "boolean" },
+  parse: (value) => value.length > 5 ? Option.none() : Option.fromNullable(truths.get(value.toLowerCase())),
+  print: String
 })
 
-export const modelName = withoutSpaces("model", "a model's name without spaces, such as llama2 or org/model")
+/** Which GPUs an engine may use. */
+export const gpuSelection = texts({
+  placeholder: "all|none|ids",
+  expected: "all, none, indexes such as 0 or 0,1, or GPU uuids",
+  json: { type: "string", maxLength: 4096, examples: ["all", "none", "0", "0,1"] },
+  isValid: (value) =>
+    value.length <= 4096
+    && /^(?:all|none|\d{1,3}(?:,\d{1,3})*|(?:GPU|MIG)-[0-9A-Za-z-]+(?:,(?:GPU|MIG)-[0-9A-Za-z-]+)*)$/.test(value)
+})
+
+const withoutSpaces = (placeholder: string, expected: string): Format<string> =>
+  texts({
+    placeholder,
+    expected,
+    json: { type: "string", minLength: 1, maxLength: 512 },
+    isValid: (value) => /^[^\s\p{C}]{1,512}$/u.test(value)
+  })
+
+export const modelName = withoutSpaces("model", "a model's name without spaces, such as llama3.2 or org/model")
 
 export const imageName = withoutSpaces("image", "a container image's name, such as vllm/vllm-openai:latest")

@@ -3,7 +3,7 @@ import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import type * as Redacted from "effect/Redacted"
 import type { Finding } from "../node/NodeCapabilities.js"
-import type { AgentSettings } from "../config/AgentConfig.js"
+import type { EngineSettings } from "./EngineSettings.js"
 import * as HostPort from "../net/HostPort.js"
 import type { VolumeSource } from "../config/SettingFormat.js"
 import * as ContainerSpec from "../docker/ContainerSpec.js"
@@ -48,10 +48,10 @@ const reachable = (bindAddress: string): string =>
   bindAddress === "0.0.0.0" ? "127.0.0.1" : bindAddress === "::" ? "::1" : bindAddress
 
 /** Docker binds to addresses, not to names. */
-export const bindIp = (settings: AgentSettings): string =>
+export const bindIp = (settings: EngineSettings): string =>
   settings.engineBindAddress === "localhost" ? "127.0.0.1" : settings.engineBindAddress
 
-export const baseUrl = (settings: AgentSettings, port: number): string =>
+export const baseUrl = (settings: EngineSettings, port: number): string =>
   `http://${HostPort.format({ host: reachable(bindIp(settings)), port })}`
 
 export const mountOf = (source: VolumeSource, target: string): typeof ContainerSpec.Mount.Encoded =>

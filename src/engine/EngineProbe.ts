@@ -8,6 +8,7 @@ import type { Finding } from "../node/NodeCapabilities.js"
 import { format as formatBytes } from "../text/Bytes.js"
 import type { Diagnosis } from "./Diagnosis.js"
 import * as EngineHttp from "../chat/EngineHttp.js"
+import { isServedBy } from "../chat/ModelName.js"
 import type { EnginePlan } from "./EnginePlan.js"
 import type { Bytes } from "./EngineStatus.js"
 import * as Ollama from "./ollama/Ollama.js"
@@ -193,13 +194,13 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
         yield* again(Effect.as(get("/api/version"), true), readyInterval)
         yield* onProgress("Ollama answers")
         const present = yield* again(models, listInterval)
-        if (!Ollama.hasModel(present, plan.model)) {
+        if (!isServedBy({ models: present }, plan.model)) {
           yield* onProgress(`Pulling the model ${plan.model}`)
           yield* pull(onProgress)
           yield* onProgress(`Pulled ${plan.model}`)
         }
         const listed = yield* again(models, listInterval)
-        if (Ollama.hasModel(listed, plan.model)) return listed
+        if (isServedBy({ models: listed }, plan.model)) return listed
         return yield* Effect.fail(
           new NotToBeHad({
             cause: "model-not-found",
@@ -210,7 +211,7 @@ export const ollama = (plan: EnginePlan, checkDeadline: Duration.Duration): Engi
         )
       }),
     check: Effect.zipRight(get("/api/version"), models),
-    serves: (listed) => Ollama.hasModel(listed, plan.model),
+    serves: (listed) => isServedBy({ models: listed }, plan.model),
     look: plan.gpus === undefined
       ? Effect.succeed(undefined)
       : Effect.orElseSucceed(Effect.map(get("/api/ps"), Ollama.partlyOnCpu), () => undefined),

@@ -16,7 +16,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Finding } from "../node/NodeCapabilities.js"
-import type { AgentSettings } from "../config/AgentConfig.js"
+import type * as Settings from "./EngineSettings.js"
 import * as GoDuration from "../text/GoDuration.js"
 import type * as Container from "../docker/api/Container.js"
 import { Docker } from "../docker/Docker.js"
@@ -29,7 +29,7 @@ import * as EngineBoard from "./EngineBoard.js"
 import * as EngineLife from "./EngineLife.js"
 import type { EnginePlan, EngineRefused } from "./EnginePlan.js"
 import * as EngineProbe from "./EngineProbe.js"
-import * as EngineSettings from "./EngineSettings.js"
+import * as SettingsCheck from "./SettingsCheck.js"
 import { EngineStatus } from "./EngineStatus.js"
 import * as EngineTimes from "./EngineTimes.js"
 import * as Bytes from "../text/Bytes.js"
@@ -63,7 +63,7 @@ interface Definition {
 }
 
 const definitionOf = (
-  settings: AgentSettings,
+  settings: Settings.EngineSettings,
   name: EngineName,
   { checkDeadline }: EngineTimes.EngineTimes
 ): Definition => {
@@ -135,7 +135,7 @@ const neverLived = (diagnosis: Diagnosis.Diagnosis): EngineLife.Ended => ({ diag
 
 interface Dependencies extends EngineLife.Dependencies {
   readonly machine: Context.Tag.Service<Machine>
-  readonly settings: AgentSettings
+  readonly settings: Settings.EngineSettings
   readonly nodeId: string
 }
 
@@ -346,11 +346,11 @@ const sweep = ({ docker, nodeId, settings }: Dependencies): Effect.Effect<void> 
     let wait = firstDockerWait
     let told: string | undefined
     while (true) {
-      const swept = yield* Effect.either(Adoption.sweep(docker, nodeId, EngineSettings.enabled(settings)))
+      const swept = yield* Effect.either(Adoption.sweep(docker, nodeId, SettingsCheck.enabled(settings)))
       if (Either.isRight(swept)) return
       const { message } = swept.left
       // Where an engine is to run, its own care says that Docker is away.
-      const isSaid = DockerError.isUnavailable(swept.left) && EngineSettings.enabled(settings).length > 0
+      const isSaid = DockerError.isUnavailable(swept.left) && SettingsCheck.enabled(settings).length > 0
       if (told !== message && !isSaid) {
         told = message
         yield* Effect.logWarning(
@@ -373,7 +373,7 @@ export interface EngineSupervisor {
 }
 
 export interface SupervisorOptions {
-  readonly settings: AgentSettings
+  readonly settings: Settings.EngineSettings
   readonly nodeId: string
   readonly times?: Partial<EngineTimes.EngineTimes>
 }
@@ -384,7 +384,7 @@ export const make = (
 ): Effect.Effect<EngineSupervisor, never, Docker | Machine | Scope.Scope> =>
   Effect.gen(function*() {
     const times = { ...EngineTimes.defaults, ...options.times }
-    const definitions = EngineSettings.enabled(settings).map((name) => definitionOf(settings, name, times))
+    const definitions = SettingsCheck.enabled(settings).map((name) => definitionOf(settings, name, times))
     const board = yield* EngineBoard.make(definitions)
     const dependencies: Dependencies = {
       board,

@@ -3,6 +3,7 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import type { EngineName } from "../engine/Engine.js"
 import type { EngineFigures } from "../node/Node.js"
+import * as Rate from "../text/Rate.js"
 
 const millis = MetricBoundaries.exponential({ start: 1, factor: 2, count: 18 })
 
@@ -34,33 +35,6 @@ const remembered = 128
 
 const median = (values: ReadonlyArray<number>): number | undefined =>
   values.length === 0 ? undefined : [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
-
-/** Seconds over which "now" extends. */
-const rateSeconds = 5
-
-/** Counts per second of the last seconds. */
-export class Rate {
-  private readonly counts = new Array<number>(rateSeconds).fill(0)
-  private second = 0
-
-  add(count: number, nowMillis: number) {
-    this.advance(nowMillis)
-    this.counts[this.second % rateSeconds]! += count
-  }
-
-  perSecond(nowMillis: number): number {
-    this.advance(nowMillis)
-    return this.counts.reduce((sum, count) => sum + count, 0) / rateSeconds
-  }
-
-  private advance(nowMillis: number) {
-    const second = Math.floor(nowMillis / 1000)
-    // A clock that was set back, or a long pause: nothing of what was counted is of now.
-    const passed = second < this.second ? rateSeconds : Math.min(rateSeconds, second - this.second)
-    for (let step = 0; step < passed; step++) this.counts[(second - step) % rateSeconds] = 0
-    this.second = second
-  }
-}
 
 /** One engine's counts. The metrics are told at a request's end, so that a token costs an addition. */
 export interface EngineMeter {
@@ -97,7 +71,7 @@ export const meter = (engine: EngineName): EngineMeter => {
     firstToken: Metric.tagged(firstToken, "engine", engine),
     duration: Metric.tagged(duration, "engine", engine)
   }
-  const rate = new Rate()
+  const rate = Rate.make()
   const firstTokens: Array<number> = []
   const durations: Array<number> = []
   const total = { requests: 0, errors: 0, promptTokens: 0, completionTokens: 0 }

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { AgentConfig } from "../config/AgentConfig.js"
 import { type EngineName, Engines, type RunningEngine, titles } from "../engine/Engine.js"
 import type { ChatListener } from "../chat/ChatEvents.js"
 import type { EngineError, EngineErrorKind } from "../chat/EngineError.js"
@@ -20,7 +19,9 @@ import type { EmbeddingResponse } from "../proto/generated/orchion/v1/EmbeddingR
 import * as ChatPump from "../chat/ChatPump.js"
 import * as ChatRequest from "./ChatRequest.js"
 import * as InferenceMetrics from "./InferenceMetrics.js"
+import * as EngineStateText from "../chat/EngineStateText.js"
 import { isServedBy } from "../chat/ModelName.js"
+import { InferenceSettings } from "./InferenceSettings.js"
 import type { PullOnDemand } from "./PullOnDemand.js"
 
 const { Status } = GrpcError
@@ -50,21 +51,8 @@ const verbOfKind: Readonly<Record<EngineErrorKind, string>> = {
 const toStatus = ({ name }: RunningEngine, { kind, reason }: EngineError): GrpcError.GrpcError =>
   GrpcError.fail(statusOfKind[kind], `${titles[name]} ${verbOfKind[kind]}: ${reason}`)
 
-/** What an engine does while it is not ready, for people. */
-const activities: Readonly<Record<Exclude<RunningEngine["state"], "ready">, string>> = {
-  pulling: "is being downloaded",
-  starting: "starts",
-  loading: "loads",
-  unhealthy: "does not answer its health checks",
-  restarting: "is started again",
-  failed: "does not run",
-  stopped: "is stopped"
-}
-
 const describe = ({ detail, name, state }: RunningEngine): string =>
-  state === "ready"
-    ? `${titles[name]} is ready`
-    : `${titles[name]} ${activities[state]}${detail === "" ? "" : `: ${detail.replace(/\.$/, "")}`}`
+  EngineStateText.sentence(titles[name], state, state === "ready" ? "" : detail)
 
 /** Models that an error names. */
 const named = 20
@@ -105,8 +93,8 @@ const route = (engines: ReadonlyArray<RunningEngine>, model: string): Either.Eit
   const exact = ready.filter(({ models }) => models.includes(model))
   const engine = leastBusy(exact.length > 0 ? exact : ready)
   if (engine !== undefined) return Either.right(engine)
-  const waiting = engines.find(({ models, name, state, ...engine }) =>
-    state !== "ready" && isServedBy({ name, models: [engine.model, ...models] }, model)
+  const waiting = engines.find(({ models, state, ...engine }) =>
+    state !== "ready" && isServedBy({ models: [engine.model, ...models] }, model)
   )
   return Either.left(
     waiting === undefined
@@ -152,10 +140,10 @@ export class InferenceRouter extends Context.Tag("@orchion/node-agent/InferenceR
     readonly figures: (name: EngineName) => EngineFigures
   }
 >() {
-  static readonly layer: Layer.Layer<InferenceRouter, never, AgentConfig | Engines> = Layer.scoped(
+  static readonly layer: Layer.Layer<InferenceRouter, never, Engines | InferenceSettings> = Layer.scoped(
     InferenceRouter,
     Effect.gen(function*() {
-      const { maxRequestsPerEngine, ollamaPullOnDemand } = yield* AgentConfig
+      const { maxRequestsPerEngine, ollamaPullOnDemand } = yield* InferenceSettings
       const engines = yield* Engines
       const client = yield* OpenAiClient.make
       const onDemand: PullOnDemand | undefined = ollamaPullOnDemand

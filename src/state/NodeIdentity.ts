@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { AgentConfig } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import * as Format from "../config/SettingFormat.js"
+import { StateSettings } from "./StateSettings.js"
 import { StateDirectory, StateFileError } from "./StateDirectory.js"
 
 /** Where the id is kept, in the state directory: the id and a line feed. */
@@ -18,12 +18,12 @@ export class NodeIdentity extends Context.Tag("@orchion/node-agent/NodeIdentity"
   NodeIdentity,
   { readonly nodeId: string }
 >() {
-  static readonly layer: Layer.Layer<NodeIdentity, InvalidSetting | StateFileError, AgentConfig | StateDirectory> =
+  static readonly layer: Layer.Layer<NodeIdentity, InvalidSetting | StateFileError, StateSettings | StateDirectory> =
     Layer
       .effect(
         NodeIdentity,
         Effect.gen(function*() {
-          const config = yield* AgentConfig
+          const config = yield* StateSettings
           const state = yield* StateDirectory
           if (Option.isSome(config.nodeId)) return { nodeId: config.nodeId.value }
 

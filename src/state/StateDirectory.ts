@@ -5,8 +5,8 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { AgentConfig, stateDir } from "../config/AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
+import { stateDir, StateSettings } from "./StateSettings.js"
 import * as LockFile from "./LockFile.js"
 
 /** Another agent is running on the same state directory. */
@@ -55,6 +55,12 @@ const describe = (error: unknown): string => {
   }
 }
 
+/** What may be over later without a change of the settings. */
+const passing = new Set(["EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "ESTALE"])
+
+const isPassing = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && passing.has(String(error.code))
+
 /**
  * Makes a directory and those above it. (Node's own recursive form never returns where a file system answers ENOENT to
  * a directory whose parent exists, as /proc does.)
@@ -79,66 +85,70 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
   }
 >() {
   /** The directory of the settings: made when missing, and locked until the scope closes. */
-  static readonly layer: Layer.Layer<StateDirectory, InvalidSetting | StateDirectoryInUse, AgentConfig> = Layer.scoped(
-    StateDirectory,
-    Effect.gen(function*() {
-      const config = yield* AgentConfig
-      const directory = path.resolve(stateDir(config))
-      const unusable = (error: unknown) =>
-        config.refuse("stateDir", describe(error), "a directory that this user can write to", directory)
-      const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
-
-      yield* attempt(() => makeDirectory(directory))
-      yield* Effect.acquireRelease(
-        Effect.catchTag(
-          LockFile.acquire(path.join(directory, "agent.lock")),
-          "LockFailed",
-          ({ cause }) => Effect.fail(unusable(cause))
-        ).pipe(
-          Effect.catchTag("Locked", ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })))
-        ),
-        (lock) => lock.release
-      )
-
-      return {
-        path: directory,
-        read: (name) =>
-          Effect.try({
-            try: () => {
-              const file = path.join(directory, name)
-              // Only a name that is not there at all is no file: a link to a disk that is not mounted is one.
-              return fs.lstatSync(file, { throwIfNoEntry: false }) === undefined
-                ? undefined
-                : fs.readFileSync(file, "utf8")
-            },
-            catch: (error) =>
-              new StateFileError({
-                file: path.join(directory, name),
-                problem: `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-                remedy: "give this user the right to read it"
-              })
-          }),
-        write: (name, text) =>
-          attempt(() => {
-            const file = path.join(directory, name)
-            const temporary = `${file}.${process.pid}.tmp`
-            try {
-              const handle = fs.openSync(temporary, "w", 0o600)
-              try {
-                // Unlike writeSync, it goes on when the system took a part.
-                fs.writeFileSync(handle, text)
-                // Without it a power cut can leave the new name with no content behind it.
-                fs.fsyncSync(handle)
-              } finally {
-                fs.closeSync(handle)
-              }
-              fs.renameSync(temporary, file)
-            } catch (error) {
-              fs.rmSync(temporary, { force: true })
-              throw error
-            }
+  static readonly layer: Layer.Layer<StateDirectory, InvalidSetting | StateDirectoryInUse, StateSettings> = Layer
+    .scoped(
+      StateDirectory,
+      Effect.gen(function*() {
+        const config = yield* StateSettings
+        const directory = path.resolve(stateDir(config))
+        const unusable = (error: unknown) =>
+          config.refuse("stateDir", describe(error), "a directory that this user can write to", {
+            value: directory,
+            mayPass: isPassing(error)
           })
-      }
-    })
-  )
+        const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
+
+        yield* attempt(() => makeDirectory(directory))
+        yield* Effect.acquireRelease(
+          Effect.catchTag(
+            LockFile.acquire(path.join(directory, "agent.lock")),
+            "LockFailed",
+            ({ cause }) => Effect.fail(unusable(cause))
+          ).pipe(
+            Effect.catchTag("Locked", ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })))
+          ),
+          (lock) => lock.release
+        )
+
+        return {
+          path: directory,
+          read: (name) =>
+            Effect.try({
+              try: () => {
+                const file = path.join(directory, name)
+                // Only a name that is not there at all is no file: a link to a disk that is not mounted is one.
+                return fs.lstatSync(file, { throwIfNoEntry: false }) === undefined
+                  ? undefined
+                  : fs.readFileSync(file, "utf8")
+              },
+              catch: (error) =>
+                new StateFileError({
+                  file: path.join(directory, name),
+                  problem: `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+                  remedy: "give this user the right to read it"
+                })
+            }),
+          write: (name, text) =>
+            attempt(() => {
+              const file = path.join(directory, name)
+              const temporary = `${file}.${process.pid}.tmp`
+              try {
+                const handle = fs.openSync(temporary, "w", 0o600)
+                try {
+                  // Unlike writeSync, it goes on when the system took a part.
+                  fs.writeFileSync(handle, text)
+                  // Without it a power cut can leave the new name with no content behind it.
+                  fs.fsyncSync(handle)
+                } finally {
+                  fs.closeSync(handle)
+                }
+                fs.renameSync(temporary, file)
+              } catch (error) {
+                fs.rmSync(temporary, { force: true })
+                throw error
+              }
+            })
+        }
+      })
+    )
 }

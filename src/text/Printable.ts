@@ -36,3 +36,12 @@ export const label = (text: string | undefined, length = 256): string | undefine
   const clean = text === undefined ? "" : oneLine(text, length)
   return clean === "" ? undefined : clean
 }
+
+/** A text in double quotes for an error, on one line, with what cannot be seen as `\u…`; cut after `length` characters. */
+export const quoted = (text: string, length = 200): string =>
+  JSON.stringify(cut(text, length)).replace(
+    /\p{C}|[\u2028\u2029]/gu,
+    (character) =>
+      [...Array(character.length).keys()].map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
+        .join("")
+  )

@@ -1,8 +1,8 @@
 /** Settings and machines for the tests of what engines are planned to be. */
 import * as Either from "effect/Either"
 import { CpuInfo, type GpuInfo, MigInstance } from "../../src/node/NodeCapabilities.js"
-import * as AgentConfig from "../../src/config/AgentConfig.js"
-import * as Setting from "../../src/config/Setting.js"
+import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import * as Source from "../../src/config/Source.js"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import * as CreateRequest from "../../src/docker/CreateRequest.js"
 import type { EnginePlan, EngineRefused } from "../../src/engine/EnginePlan.js"
@@ -15,7 +15,7 @@ export const settings = (
 ): AgentConfig.AgentSettings =>
   Either.getOrThrow(
     AgentConfig.fromSources([
-      Setting.commandLine(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, [value].flat()])))
+      Source.commandLine(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, [value].flat()])))
     ])
   )
 

@@ -5,8 +5,8 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { CpuInfo, type NodeCapabilities } from "../../src/node/NodeCapabilities.js"
-import * as AgentConfig from "../../src/config/AgentConfig.js"
-import * as Setting from "../../src/config/Setting.js"
+import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import * as Source from "../../src/config/Source.js"
 import * as EngineSupervisor from "../../src/engine/EngineSupervisor.js"
 import type { EngineTimes } from "../../src/engine/EngineTimes.js"
 import { Machine } from "../../src/engine/Machine.js"
@@ -46,7 +46,7 @@ export const machine = (capabilities: () => NodeCapabilities, env: Readonly<Reco
 export const start = (options: Options) =>
   Effect.gen(function*() {
     const logs = LogLines.make()
-    const settings = yield* AgentConfig.fromSources([Setting.program(options.settings)])
+    const settings = yield* AgentConfig.fromSources([Source.program(options.settings)])
     const supervisor = yield* EngineSupervisor.make({
       settings,
       nodeId: options.nodeId,

@@ -267,14 +267,14 @@ describe("a node's inference", () => {
       assert.strictEqual(loading.code, Status.UNAVAILABLE)
       assert.strictEqual(
         loading.details,
-        "model \"test/model\" cannot be used now: vLLM loads: loading the weights, 45 %"
+        "model \"test/model\" cannot be used now: vLLM is loading its model: loading the weights, 45 %"
       )
       const unknown = yield* Effect.flip(node.chat(request("Hi", { model: "other" })))
       assert.strictEqual(unknown.code, Status.NOT_FOUND)
       assert.strictEqual(
         unknown.details,
         "model \"other\" is not served by this node: it serves llama2:latest; "
-          + "vLLM loads: loading the weights, 45 % (test/model)"
+          + "vLLM is loading its model: loading the weights, 45 % (test/model)"
       )
       node.engines = []
       const none = yield* Effect.flip(node.chat(request("Hi")))

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as LockFile from "../../src/state/LockFile.js"
 import { NodeIdentity } from "../../src/state/NodeIdentity.js"
 import { StateDirectory } from "../../src/state/StateDirectory.js"
-import * as AgentConfig from "../../src/config/AgentConfig.js"
+import * as AgentConfig from "../../src/agent/AgentConfig.js"
 import * as Processes from "../support/Processes.js"
 import * as Temporary from "../support/Temporary.js"
 
@@ -19,6 +19,7 @@ const identity = (stateDir: string, settings: Readonly<Record<string, string>> =
   Effect.scoped(
     NodeIdentity.layer.pipe(
       Layer.provide(StateDirectory.layer),
+      Layer.provide(AgentConfig.rooms),
       Layer.provide(AgentConfig.layer({ "state-dir": stateDir, ...settings })),
       Layer.build,
       Effect.map((context) => Context.get(context, NodeIdentity).nodeId)
@@ -28,7 +29,12 @@ const identity = (stateDir: string, settings: Readonly<Record<string, string>> =
 /** The state directory, held until the scope closes. */
 const hold = (stateDir: string) =>
   Effect.map(
-    Layer.build(Layer.provide(StateDirectory.layer, AgentConfig.layer({ "state-dir": stateDir }))),
+    Layer.build(
+      StateDirectory.layer.pipe(
+        Layer.provide(AgentConfig.rooms),
+        Layer.provide(AgentConfig.layer({ "state-dir": stateDir }))
+      )
+    ),
     Context.get(StateDirectory)
   )
 

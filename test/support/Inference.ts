@@ -6,7 +6,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as AgentConfig from "../../src/config/AgentConfig.js"
+import * as AgentConfig from "../../src/agent/AgentConfig.js"
 import { type EngineName, Engines, type RunningEngine } from "../../src/engine/Engine.js"
 import * as GrpcClient from "../../src/grpc/GrpcClient.js"
 import type { GrpcError } from "../../src/grpc/GrpcError.js"
@@ -72,6 +72,7 @@ export const node = (
       NodeAgentServer.layer.pipe(
         Layer.provideMerge(InferenceRouter.layer),
         Layer.provide(Layer.succeed(Engines, { current: () => current, reports: () => [], changes: Stream.never })),
+        Layer.provide(AgentConfig.rooms),
         Layer.provide(AgentConfig.layer({ "agent-port": "0", ...settings }))
       ),
       scope

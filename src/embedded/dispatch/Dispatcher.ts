@@ -12,8 +12,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as GrpcClient from "../../grpc/GrpcClient.js"
 import * as GrpcError from "../../grpc/GrpcError.js"
-import { Rate } from "../../inference/InferenceMetrics.js"
-import { isServedBy } from "../../chat/ModelName.js"
+import * as Rate from "../../text/Rate.js"
+import { find, isServedBy } from "../../chat/ModelName.js"
 import type { ChatCompletionRequest } from "../../proto/generated/orchion/v1/ChatCompletionRequest.js"
 import type { ChatCompletionResponse__Output } from "../../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { EmbeddingResponse__Output } from "../../proto/generated/orchion/v1/EmbeddingResponse.js"
@@ -86,7 +86,7 @@ interface Load {
   inFlight: number
   requests: number
   errors: number
-  readonly tokens: Rate
+  readonly tokens: Rate.Rate
 }
 
 const enginesOf = (node: NodeJson) => node.capabilities?.engines ?? []
@@ -100,8 +100,8 @@ const knows = (node: NodeJson, model: string) => enginesOf(node).some((engine) =
 /** What the node itself calls the model. */
 const nameAt = (node: NodeJson, model: string) => {
   if (enginesOf(node).some(({ models }) => models.includes(model))) return model
-  for (const { models, name } of enginesOf(node)) {
-    const served = models.find((served) => isServedBy({ name, models: [served] }, model))
+  for (const { models } of enginesOf(node)) {
+    const served = find(models, model)
     if (served !== undefined) return served
   }
   return model
@@ -153,7 +153,7 @@ export class Dispatcher extends Context.Tag("@orchion/node-agent/Dispatcher")<
       const loadOf = (id: string, model: string): Load => {
         const models = loads.get(id) ?? new Map<string, Load>()
         loads.set(id, models)
-        const load = models.get(model) ?? { inFlight: 0, requests: 0, errors: 0, tokens: new Rate() }
+        const load = models.get(model) ?? { inFlight: 0, requests: 0, errors: 0, tokens: Rate.make() }
         models.set(model, load)
         return load
       }

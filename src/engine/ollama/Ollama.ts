@@ -3,7 +3,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Finding } from "../../node/NodeCapabilities.js"
-import { type AgentSettings, settings as agentSettings } from "../../config/AgentConfig.js"
+import type { EngineSettings } from "../EngineSettings.js"
+import { table } from "./OllamaSettings.js"
 import * as Bytes from "../../text/Bytes.js"
 import type { Diagnosis } from "../Diagnosis.js"
 import * as EngineFindings from "../EngineFindings.js"
@@ -11,7 +12,7 @@ import * as EnginePlan from "../EnginePlan.js"
 import * as GpuSelection from "../GpuSelection.js"
 import type { MachineFacts } from "../Machine.js"
 
-export { hasModel, withTag } from "../../chat/OllamaNames.js"
+export { withTag } from "../../chat/ModelName.js"
 
 /** Inside the container; the image's default. */
 const containerPort = 11434
@@ -28,8 +29,8 @@ const onCpu = (why: string, remedy: string) =>
     remedy
   })
 
-const imageFor = (settings: AgentSettings, selection: GpuSelection.GpuSelection | undefined): string =>
-  selection?.vendor === "amd" && settings.ollamaImage === agentSettings.ollamaImage.defaultText
+const imageFor = (settings: EngineSettings, selection: GpuSelection.GpuSelection | undefined): string =>
+  selection?.vendor === "amd" && settings.ollamaImage === table.ollamaImage.defaultText
     ? "ollama/ollama:rocm"
     : settings.ollamaImage
 
@@ -41,7 +42,7 @@ const vulkan = ({ devices }: GpuSelection.GpuSelection): Record<string, string> 
 
 /** The container, or why there can be none on this machine. */
 export const plan = (
-  settings: AgentSettings,
+  settings: EngineSettings,
   machine: MachineFacts
 ): Either.Either<EnginePlan.EnginePlan, EnginePlan.EngineRefused> =>
   Either.gen(function*() {

@@ -2,7 +2,8 @@
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { type AgentSettings, settings as agentSettings } from "../../config/AgentConfig.js"
+import type { EngineSettings } from "../EngineSettings.js"
+import { table } from "./VllmSettings.js"
 import * as Bytes from "../../text/Bytes.js"
 import * as Diagnosis from "../Diagnosis.js"
 import * as EngineContainer from "../EngineContainer.js"
@@ -26,11 +27,11 @@ const cpuTags: Readonly<Record<string, string>> = { amd64: "latest-x86_64", arm6
 
 /** The image for where it runs, when the settings name none of their own. */
 const imageFor = (
-  settings: AgentSettings,
+  settings: EngineSettings,
   selection: GpuSelection.GpuSelection | undefined,
   architecture: string
 ): string => {
-  if (settings.vllmImage !== agentSettings.vllmImage.defaultText) return settings.vllmImage
+  if (settings.vllmImage !== table.vllmImage.defaultText) return settings.vllmImage
   switch (selection?.vendor) {
     case "nvidia":
       return settings.vllmImage
@@ -102,15 +103,15 @@ export const badArgument = (args: ReadonlyArray<string>): BadArgument | undefine
   return undefined
 }
 
-const sizeOf = (settings: AgentSettings, name: string): number =>
+const sizeOf = (settings: EngineSettings, name: string): number =>
   Math.max(1, Number(optionOf(settings.vllmArgs, name) ?? 1) || 1)
 
 /** The GPUs that all copies of the model are spread over. */
-const gpusNeeded = (settings: AgentSettings): number =>
+const gpusNeeded = (settings: EngineSettings): number =>
   settings.vllmTensorParallel * sizeOf(settings, "--pipeline-parallel-size") * sizeOf(settings, "--data-parallel-size")
 
 /** The options that make it more than the setting says. */
-const multipliers = (settings: AgentSettings): string =>
+const multipliers = (settings: EngineSettings): string =>
   ["--pipeline-parallel-size", "--data-parallel-size"].filter((name) => sizeOf(settings, name) > 1).join(" and ")
 
 /** Options whose values are secrets, and the variables that say the same. */
@@ -142,7 +143,7 @@ const isAddress = (name: string): boolean => /^VLLM_(?:HOST_IP|PORT|SERVICE_)/.t
 
 /** The container, or why there can be none on this machine. */
 export const plan = (
-  settings: AgentSettings,
+  settings: EngineSettings,
   machine: MachineFacts
 ): Either.Either<EnginePlan.EnginePlan, EnginePlan.EngineRefused> =>
   Either.gen(function*() {
@@ -185,7 +186,7 @@ export const plan = (
       )
     } else if (selection.vendor === "nvidia") {
       const old = selection.gpus.find(({ computeCapability }) => Number(computeCapability ?? 99) < 7.5)
-      if (old !== undefined && settings.vllmImage === agentSettings.vllmImage.defaultText) {
+      if (old !== undefined && settings.vllmImage === table.vllmImage.defaultText) {
         return yield* refused(
           `${old.model} has compute capability ${old.computeCapability}, and vLLM needs 7.5 or more.`,
           "Use Ollama (--enable-ollama), or an older image with --vllm-image."
@@ -252,7 +253,7 @@ export const plan = (
 
 /** Why there is not enough free GPU memory for what vLLM will ask for; `undefined` when there is, or nobody knows. */
 export const memoryShortage = (
-  settings: AgentSettings,
+  settings: EngineSettings,
   { gpus }: EnginePlan.EnginePlan
 ): Diagnosis.Diagnosis | undefined => {
   if (gpus === undefined) return undefined
@@ -284,7 +285,7 @@ export const memoryShortage = (
 }
 
 /** The names that it will answer to. */
-export const servedNames = (settings: AgentSettings): ReadonlyArray<string> => {
+export const servedNames = (settings: EngineSettings): ReadonlyArray<string> => {
   const name = optionOf(settings.vllmArgs, "--served-model-name")
   return [name ?? settings.vllmModel]
 }

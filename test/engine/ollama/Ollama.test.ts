@@ -128,27 +128,6 @@ describe("Ollama's container", () => {
 })
 
 describe("what Ollama says", () => {
-  it.each([
-    ["llama2", "llama2:latest"],
-    ["llama2:13b", "llama2:13b"],
-    ["org/model", "org/model:latest"],
-    ["hf.co/org/model:Q4_K_M", "hf.co/org/model:Q4_K_M"],
-    ["localhost:5000/org/model", "localhost:5000/org/model:latest"],
-    ["localhost:5000/org/model:tag", "localhost:5000/org/model:tag"],
-    // As it lists what is in its own library.
-    ["library/llama2", "llama2:latest"],
-    ["registry.ollama.ai/library/llama2:7b", "llama2:7b"],
-    ["registry.ollama.ai/org/model", "org/model:latest"]
-  ])("by the name %s is %s", (model, listed) => {
-    assert.strictEqual(Ollama.withTag(model), listed)
-    assert.isTrue(Ollama.hasModel(["other:latest", listed.toUpperCase()], model))
-  })
-
-  it("is another model under another tag", () => {
-    assert.isFalse(Ollama.hasModel(["llama2:13b", "llama2-uncensored:latest"], "llama2"))
-    assert.isFalse(Ollama.hasModel(["llama2:latest"], "llama2:13b"))
-  })
-
   it("is a list of models, or none", () => {
     assert.deepStrictEqual(Ollama.modelsOf("{\"models\":[{\"name\":\"a:latest\",\"size\":1}]}"), ["a:latest"])
     assert.deepStrictEqual(Ollama.modelsOf("{\"models\":null}"), [])

@@ -4,13 +4,20 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as AgentConfig from "../../src/config/AgentConfig.js"
-import * as OrchestratorConfig from "../../src/config/OrchestratorConfig.js"
+import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import * as LogSettings from "../../src/cli/LogSettings.js"
 import * as Setting from "../../src/config/Setting.js"
+import * as Source from "../../src/config/Source.js"
+import * as OrchestratorSettings from "../../src/embedded/OrchestratorSettings.js"
+import { quoted } from "../../src/text/Printable.js"
+import { defaultStateDir } from "../../src/state/StateSettings.js"
+
+/** What `node-agent` itself takes. */
+const all = { ...AgentConfig.settings, ...LogSettings.table }
 
 const read = (
   sources: { readonly flags?: Record<string, ReadonlyArray<string>>; readonly env?: Record<string, string> }
-) => AgentConfig.fromSources([Setting.commandLine(sources.flags ?? {}), Setting.environment(sources.env ?? {})])
+) => Setting.readTable(all, [Source.commandLine(sources.flags ?? {}), Source.environment(sources.env ?? {})])
 
 const valid = (sources: Parameters<typeof read>[0]) => Either.getOrThrowWith(read(sources), (error) => error)
 
@@ -19,7 +26,7 @@ const problem = (sources: Parameters<typeof read>[0]) =>
 
 /** Flag, default as a source would write it, and what that is read as. */
 const table: ReadonlyArray<
-  readonly [flag: string, key: keyof typeof AgentConfig.settings, text: string | undefined, value: unknown]
+  readonly [flag: string, key: keyof typeof all, text: string | undefined, value: unknown]
 > = [
   ["orchestrator", "orchestrator", "localhost:50051", { host: "localhost", port: 50_051 }],
   ["heartbeat-interval", "heartbeatInterval", "5s", Duration.seconds(5)],
@@ -58,7 +65,7 @@ const table: ReadonlyArray<
 
 describe("the settings", () => {
   it.each(table)("have --%s, with its default", (flag, key, text, value) => {
-    const setting = AgentConfig.settings[key]
+    const setting = all[key]
     assert.strictEqual(setting.name, flag)
     assert.strictEqual(setting.defaultText, text)
     assert.deepStrictEqual(valid({})[key], value)
@@ -66,11 +73,11 @@ describe("the settings", () => {
   })
 
   it("are these and no others", () => {
-    assert.sameMembers(Object.keys(AgentConfig.settings), table.map(([, key]) => key))
+    assert.sameMembers(Object.keys(all), table.map(([, key]) => key))
   })
 
   it("of the orchestrator have their defaults", () => {
-    const settings = Either.getOrThrow(Setting.readTable(OrchestratorConfig.settings, []))
+    const settings = Either.getOrThrow(Setting.readTable(OrchestratorSettings.table, []))
     assert.deepInclude(settings, {
       port: 50_051,
       httpPort: 8_080,
@@ -117,9 +124,9 @@ describe("the settings", () => {
   })
 
   it("that nothing reads are most likely misspelt", () => {
-    const found = Setting.unknownVariables(
+    const found = Source.unknownVariables(
       { ORCHION_NODE_ID: "a", ORCHION_NODEID: "b", ORCHION_HTTP_PORT: "1", PATH: "/bin" },
-      [AgentConfig.settings]
+      Setting.names(AgentConfig.settings)
     )
     assert.deepStrictEqual(found, ["ORCHION_HTTP_PORT", "ORCHION_NODEID"])
   })
@@ -166,11 +173,11 @@ describe("a bad value", () => {
     ["vllm-tensor-parallel", "0", "a whole number from 1 to 1024"],
     ["engine-bind-address", "everywhere", "an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::"],
     ["state-dir", " ", "a directory's path"],
-    ["vllm-model", "", "a model's name without spaces, such as llama2 or org/model"]
+    ["vllm-model", "", "a model's name without spaces, such as llama3.2 or org/model"]
   ])("of --%s such as %j is told with what would be valid", (flag, text, expected) => {
     assert.strictEqual(
       problem({ flags: { [flag]: [text] } }),
-      `--${flag} cannot be ${JSON.stringify(text)} (from the command line); give ${expected}`
+      `--${flag} cannot be ${quoted(text)} (from the command line); give ${expected}`
     )
   })
 
@@ -203,16 +210,16 @@ describe("a good value", () => {
 
 describe("the state directory that no setting names", () => {
   it("is the one that systemd gives, the first of several", () => {
-    assert.strictEqual(AgentConfig.defaultStateDir({ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }), "/var/lib/a")
+    assert.strictEqual(defaultStateDir({ STATE_DIRECTORY: "/var/lib/a:/var/lib/b" }), "/var/lib/a")
   })
 
   it.skipIf(process.getuid?.() !== 0)("is the system's for root", () => {
-    assert.strictEqual(AgentConfig.defaultStateDir({ XDG_STATE_HOME: "/x" }), "/var/lib/orchion")
+    assert.strictEqual(defaultStateDir({ XDG_STATE_HOME: "/x" }), "/var/lib/orchion")
   })
 
   it.skipIf(process.getuid?.() === 0 || process.platform === "win32")("is the user's own otherwise", () => {
-    assert.strictEqual(AgentConfig.defaultStateDir({ XDG_STATE_HOME: "/x" }), "/x/orchion")
+    assert.strictEqual(defaultStateDir({ XDG_STATE_HOME: "/x" }), "/x/orchion")
     const home = path.join(os.homedir(), ".local", "state", "orchion")
-    assert.strictEqual(AgentConfig.defaultStateDir({ XDG_STATE_HOME: "relative" }), home)
+    assert.strictEqual(defaultStateDir({ XDG_STATE_HOME: "relative" }), home)
   })
 })

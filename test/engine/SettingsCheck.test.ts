@@ -3,14 +3,15 @@ import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as EngineSettings from "../../src/engine/EngineSettings.js"
+import * as SettingsCheck from "../../src/engine/SettingsCheck.js"
 import * as Temporary from "../support/Temporary.js"
 import { settings } from "./Planning.js"
 
 type Values = Parameters<typeof settings>[0]
 
 const problem = (values: Values): string => {
-  const checked = EngineSettings.check(settings(values))
+  const given = settings(values)
+  const checked = SettingsCheck.check(given, { "--agent-port": given.agentPort })
   return Either.isLeft(checked) ? checked.left.message : "no problem"
 }
 
@@ -82,7 +83,7 @@ describe("settings of engines that contradict each other", () => {
     }))
 
   it("name the engines that are asked for", () => {
-    assert.deepStrictEqual(EngineSettings.enabled(settings({})), [])
-    assert.deepStrictEqual(EngineSettings.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
+    assert.deepStrictEqual(SettingsCheck.enabled(settings({})), [])
+    assert.deepStrictEqual(SettingsCheck.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
   })
 })

@@ -1,0 +1,30 @@
+/** The settings of the `NodeAgent` service and of the requests that it passes to engines. */
+import * as Context from "effect/Context"
+import * as Setting from "../config/Setting.js"
+import * as Format from "../config/SettingFormat.js"
+
+export const table = Setting.group("Inference", {
+  agentPort: Setting.setting("agent-port", Format.listenPort, {
+    description: "Port on which the orchestrator reaches this agent; 0 picks a free one",
+    default: "50052"
+  }),
+  maxRequestsPerEngine: Setting.setting("max-requests-per-engine", Format.positiveInteger(100_000), {
+    description: "Limit of in-flight requests per engine; more are refused",
+    default: "256"
+  }),
+  drainTimeout: Setting.setting("drain-timeout", Format.durationBetween("0s", "24h"), {
+    description: "Grace period for in-flight requests at shutdown",
+    default: "30s"
+  })
+})
+
+/** The values of {@link table}, and what other rooms' settings say of the service. */
+export class InferenceSettings extends Context.Tag("@orchion/node-agent/InferenceSettings")<
+  InferenceSettings,
+  Setting.Settings<typeof table> & {
+    /** Ollama pulls a model that is asked for and not there. */
+    readonly ollamaPullOnDemand: boolean
+    /** Only this machine's own orchestrator needs to reach the service. */
+    readonly isLocal: boolean
+  }
+>() {}
