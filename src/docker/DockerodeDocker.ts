@@ -16,6 +16,7 @@ import * as ContainerWait from "./ContainerWait.js"
 import { Docker } from "./Docker.js"
 import * as DockerApi from "./api/DockerApi.js"
 import * as DockerEndpoint from "./api/DockerEndpoint.js"
+import * as DockerEnvironment from "./api/DockerEnvironment.js"
 import * as DockerError from "./api/DockerError.js"
 import * as DockerTransport from "./api/DockerTransport.js"
 import * as ImagePull from "./ImagePull.js"
@@ -26,7 +27,7 @@ export interface DockerodeDockerOptions {
   /** As `DOCKER_HOST`; found as the docker command finds it when absent or empty. */
   readonly host?: string | undefined
   /** What the search goes by; the process's own by default. */
-  readonly surroundings?: DockerEndpoint.Surroundings | undefined
+  readonly environment?: DockerEnvironment.DockerEnvironment | undefined
 }
 
 /** What an engine answers at once, unless it is hung. A busy disk can make it take seconds. */
@@ -50,10 +51,10 @@ export const make = (
   options: DockerodeDockerOptions = {}
 ): Effect.Effect<Context.Tag.Service<Docker>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const surroundings = options.surroundings ?? DockerEndpoint.surroundings()
+    const environment = options.environment ?? DockerEnvironment.current()
     const where = options.host === undefined || options.host === ""
-      ? surroundings
-      : { ...surroundings, host: options.host }
+      ? environment
+      : { ...environment, host: options.host }
     const transport = yield* DockerTransport.make(where)
 
     const version: Effect.Effect<Container.DockerVersion, DockerError.DockerError> = Effect.zipWith(

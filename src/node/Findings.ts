@@ -19,6 +19,7 @@ export const findingCodes = {
   "network.unreachable": "There is no address of this machine that reaches the orchestrator.",
   "runtime.permission": "The container runtime is there, but the agent may not use it.",
   "runtime.not-running": "The container runtime is installed, but does not answer.",
+  "runtime.endpoint-invalid": "What is set as the container runtime's endpoint cannot be used.",
   "runtime.no-gpu-support": "There is a GPU, but the container runtime cannot hand it to containers.",
   "nvidia.driver-mismatch": "The kernel runs another version of NVIDIA's driver than the one that is installed.",
   "nvidia.driver-not-loaded": "NVIDIA's driver is installed but not loaded.",

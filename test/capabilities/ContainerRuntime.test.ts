@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as path from "node:path"
@@ -101,7 +102,7 @@ describe("ContainerRuntime", () => {
       assert.deepStrictEqual(yield* detect(root), { facts: undefined, findings: [], goodFor: "30 seconds" })
     }))
 
-  it.scopedLive("tells of a socket that nobody listens at, and of something else that does", () =>
+  it.scopedLive("names a socket that nobody listens at, and of something else that does", () =>
     Effect.gen(function*() {
       const root = yield* machine({ "var/run/docker.sock": "" })
       const dead = yield* detect(root)
@@ -136,26 +137,54 @@ describe("ContainerRuntime", () => {
       assert.strictEqual(outcome._tag, "None")
     }))
 
-  it("reads where the runtime listens, in every form that it asks itself", () => {
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("unix:///var/run/docker.sock"), {
-      socketPath: "/var/run/docker.sock"
-    })
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("npipe:////./pipe/docker_engine"), {
-      socketPath: "\\\\.\\pipe\\docker_engine"
-    })
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("tcp://127.0.0.1:2375"), { host: "127.0.0.1", port: 2375 })
-    assert.deepStrictEqual(ContainerRuntime.parseEndpoint("tcp://[::1]"), { host: "::1", port: 2375 })
-    for (const other of ["tcp://host:2376", "ssh://me@host", "tcp://host:0", "tcp://host:99999", "", "host"]) {
-      assert.isUndefined(ContainerRuntime.parseEndpoint(other), other)
-    }
-  })
+  it.scopedLive("finds Docker wherever the engines do: by context, by variable, and at every usual socket", () =>
+    Effect.gen(function*() {
+      const root = yield* machine({})
+      const home = path.join(root, "home")
+      const context = (name: string, host: string) => {
+        const id = createHash("sha256").update(name).digest("hex")
+        const file = path.join(home, ".docker/contexts/meta", id, "meta.json")
+        fs.mkdirSync(path.dirname(file), { recursive: true })
+        fs.writeFileSync(file, JSON.stringify({ Name: name, Endpoints: { docker: { Host: host } } }))
+      }
+      const version = (env: NodeJS.ProcessEnv) =>
+        Effect.map(detect(root, { env: { HOME: home, ...env } }), ({ facts }) => facts?.version)
+      const listen = (name: string, answer = "other") =>
+        Effect.as(
+          engine(path.join(root, name), { "/version": { ...dockerVersion, Version: answer } }),
+          path.join(root, name)
+        )
+      for (const [index, socket] of [".colima/default", ".docker/desktop", ".docker/run"].entries()) {
+        yield* listen(`home/${socket}/docker.sock`, String(index))
+        assert.strictEqual(yield* version({}), String(index))
+      }
+      const rootless = yield* listen("run/user/1000/docker.sock", "rootless")
+      context("rootless", `unix://${rootless}`)
+      context("far", "tcp://127.0.0.1:1")
+      assert.strictEqual(yield* version({ DOCKER_HOST: `unix://${rootless}` }), "rootless")
+      assert.strictEqual(yield* version({ DOCKER_CONTEXT: "rootless" }), "rootless")
+      fs.writeFileSync(path.join(home, ".docker/config.json"), JSON.stringify({ currentContext: "far" }))
+      const far = yield* detect(root, { env: { HOME: home } })
+      assert.isUndefined(far.facts)
+      assert.deepStrictEqual(far.findings.map(({ message }) => message), [
+        "The container runtime at tcp://127.0.0.1:1 does not answer: connection refused: its daemon is not running."
+      ])
+    }))
+
+  it.scopedLive("names a setting that cannot be used, and what to write instead", () =>
+    Effect.gen(function*() {
+      const root = yield* machine({})
+      const { findings } = yield* detect(root, { env: { DOCKER_HOST: "ssh://me@far" } })
+      assert.deepStrictEqual(findings.map(({ code }) => code), ["runtime.endpoint-invalid"])
+      assert.include(findings[0]?.message, "DOCKER_HOST names the container runtime \"ssh://me@far\"")
+      assert.include(findings[0]?.remedy, "--docker-host")
+    }))
 
   it("throws at no answer", () => {
     const text = FastCheck.oneof(FastCheck.string(), FastCheck.json())
     FastCheck.assert(FastCheck.property(text, text, text, (version, info, cdi) => {
       ContainerRuntime.parseRuntime(version, info, cdi)
       ContainerRuntime.parseRuntime(JSON.stringify(dockerVersion), info, cdi)
-      ContainerRuntime.parseEndpoint(version)
     }))
   })
 })

@@ -19,7 +19,7 @@ describe("a Docker that is loaded at its first use", () => {
       const load = Effect.gen(function*() {
         loads++
         yield* Effect.addFinalizer(() => Effect.sync(() => released++))
-        return yield* DockerodeDocker.make({ surroundings: server.surroundings })
+        return yield* DockerodeDocker.make({ environment: server.environment })
       })
       yield* Effect.gen(function*() {
         const docker = yield* Docker
@@ -38,7 +38,7 @@ describe("a Docker that is loaded at its first use", () => {
       const load = Effect.gen(function*() {
         yield* Deferred.succeed(begun, undefined)
         yield* Deferred.await(go)
-        return yield* DockerodeDocker.make({ surroundings: server.surroundings })
+        return yield* DockerodeDocker.make({ environment: server.environment })
       })
       yield* Effect.gen(function*() {
         const docker = yield* Docker

@@ -626,7 +626,7 @@ describe("the registry's credentials", () => {
       yield* configured(server, { credsStore: "mine" })
       const layer = Scripted.layer({
         ...server,
-        surroundings: { ...server.surroundings, env: { PATH: `${server.directory}:/usr/bin:/bin` } }
+        environment: { ...server.environment, env: { PATH: `${server.directory}:/usr/bin:/bin` } }
       })
       yield* Effect.provide(all(), layer)
       assert.deepStrictEqual(yield* header(server), {

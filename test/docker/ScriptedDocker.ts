@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Docker } from "../../src/docker/Docker.js"
-import type * as DockerEndpoint from "../../src/docker/api/DockerEndpoint.js"
+import type * as DockerEnvironment from "../../src/docker/api/DockerEnvironment.js"
 import * as DockerodeDocker from "../../src/docker/DockerodeDocker.js"
 
 /** A request that has arrived. */
@@ -28,7 +28,7 @@ export type Answer = (response: http.ServerResponse, request: Arrived) => void |
 export interface ScriptedDocker {
   readonly directory: string
   readonly socket: string
-  readonly surroundings: DockerEndpoint.Surroundings
+  readonly environment: DockerEnvironment.DockerEnvironment
   readonly requests: ReadonlyArray<Arrived>
   /** `GET /containers/abc/json`, of all that have arrived. */
   readonly seen: () => ReadonlyArray<string>
@@ -209,7 +209,7 @@ export const make: Effect.Effect<ScriptedDocker, never, Scope.Scope> = Effect.ge
   return {
     directory,
     socket,
-    surroundings: { host: `unix://${socket}`, env: {}, homeDirectory: directory, platform: "linux" },
+    environment: { host: `unix://${socket}`, env: {}, homeDirectory: directory, platform: "linux" },
     requests,
     seen: () => requests.map(({ method, path }) => `${method} ${path}`),
     on,
@@ -226,4 +226,4 @@ export const make: Effect.Effect<ScriptedDocker, never, Scope.Scope> = Effect.ge
 
 /** The port to a scripted engine. */
 export const layer = (server: ScriptedDocker): Layer.Layer<Docker> =>
-  DockerodeDocker.layer({ surroundings: server.surroundings })
+  DockerodeDocker.layer({ environment: server.environment })

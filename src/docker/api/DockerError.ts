@@ -44,10 +44,27 @@ export class DockerPermissionDenied extends Data.TaggedError("DockerPermissionDe
   /** The group that may use the socket; absent when the socket could not be looked at. */
   readonly group?: string | undefined
 }> {
+  /** A full sentence. */
+  get problem(): string {
+    return this.user === "root"
+      ? `No permission to use Docker at ${this.endpoint}, although the agent runs as root.`
+      : `No permission to use Docker at ${this.endpoint}: the user ${this.user} is not in the group ${
+        this.group ?? "docker"
+      }.`
+  }
+
+  /** A full sentence. */
+  get remedy(): string {
+    return this.user === "root"
+      ? "Check what restricts the agent: systemd's sandboxing, SELinux, AppArmor."
+      : `Add it with "sudo usermod -aG ${
+        this.group ?? "docker"
+      } ${this.user}", then log in again (or restart the agent's `
+        + "service)."
+  }
+
   override get message(): string {
-    const group = this.group ?? "docker"
-    return `No permission to use Docker at ${this.endpoint}: the user ${this.user} is not in the group ${group}. `
-      + `Add it with "sudo usermod -aG ${group} ${this.user}", then log in again (or restart the agent's service).`
+    return `${this.problem} ${this.remedy}`
   }
 }
 

@@ -19,6 +19,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as DockerEndpoint from "./DockerEndpoint.js"
+import type * as DockerEnvironment from "./DockerEnvironment.js"
 import * as Bytes from "../../text/Bytes.js"
 import * as DockerError from "./DockerError.js"
 import * as Insulated from "../../effect/Insulated.js"
@@ -205,7 +206,7 @@ const readBody = <E>(body: http.IncomingMessage, lost: () => E): Stream.Stream<U
 
 /** A transport that is closed with the scope, its requests cut off. Making it asks for nothing. */
 export const make = (
-  where: DockerEndpoint.Surroundings
+  where: DockerEnvironment.DockerEnvironment
 ): Effect.Effect<DockerTransport, never, Scope.Scope> =>
   Effect.gen(function*() {
     let client: Client | undefined

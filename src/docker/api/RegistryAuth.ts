@@ -1,12 +1,11 @@
 /** The credentials that `docker login` has kept, as the docker command would send them. */
 import { spawn } from "node:child_process"
-import * as fs from "node:fs/promises"
-import * as path from "node:path"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as DockerEndpoint from "./DockerEndpoint.js"
+import * as DockerConfig from "./DockerConfig.js"
+import type { DockerEnvironment } from "./DockerEnvironment.js"
 import type * as ImageReference from "./ImageReference.js"
 
 const Auth = Schema.Struct({
@@ -63,12 +62,12 @@ const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Eff
  * read is said in the log, and the pull goes on without.
  */
 export const find = (
-  where: DockerEndpoint.Surroundings,
+  environment: DockerEnvironment,
   image: ImageReference.ImageReference
 ): Effect.Effect<Redacted.Redacted<string> | undefined> =>
   Effect.gen(function*() {
-    const file = path.join(DockerEndpoint.configDirectory(where), "config.json")
-    const text = yield* Effect.orElseSucceed(Effect.tryPromise(() => fs.readFile(file, "utf8")), () => undefined)
+    const file = DockerConfig.file(environment)
+    const text = file === undefined ? undefined : yield* DockerConfig.readText(file)
     if (text === undefined) return undefined
     const config = yield* Effect.orElseSucceed(Schema.decodeUnknown(ConfigFile)(text), () => undefined)
     if (config === undefined) {
@@ -84,7 +83,7 @@ export const find = (
     if (helper !== undefined && helper !== "") {
       if (!/^[\w.-]+$/.test(helper)) return undefined
       const asked = yield* Effect.either(
-        Effect.flatMap(ask(helper, server, { ...where.env }), (answer) =>
+        Effect.flatMap(ask(helper, server, { ...environment.env }), (answer) =>
           Effect.mapError(Schema.decodeUnknown(Credentials)(answer), () =>
             new Error("its answer was not understood")))
       )

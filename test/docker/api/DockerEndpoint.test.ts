@@ -6,6 +6,8 @@ import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as DockerEndpoint from "../../../src/docker/api/DockerEndpoint.js"
+import * as DockerError from "../../../src/docker/api/DockerError.js"
+import type * as DockerEnvironment from "../../../src/docker/api/DockerEnvironment.js"
 
 const home = Effect.acquireRelease(
   Effect.promise(() => fs.mkdtemp(path.join(os.tmpdir(), "orchion-endpoint-"))),
@@ -43,13 +45,13 @@ const abandoned = (socket: string) =>
 
 const where = (
   directory: string,
-  rest: Partial<DockerEndpoint.Surroundings> = {}
-): DockerEndpoint.Surroundings => ({
+  rest: Partial<DockerEnvironment.DockerEnvironment> = {}
+): DockerEnvironment.DockerEnvironment => ({
   env: { XDG_RUNTIME_DIR: path.join(directory, "run") },
   homeDirectory: directory,
   platform: "linux",
   uid: 1000,
-  defaultSocket: path.join(directory, "default.sock"),
+  root: directory,
   ...rest
 })
 
@@ -59,8 +61,8 @@ const context = (directory: string, name: string, host: string, extra: Record<st
     JSON.stringify({ Name: name, Endpoints: { docker: { Host: host, ...extra } } })
   )
 
-const only = (surroundings: DockerEndpoint.Surroundings) =>
-  Effect.map(DockerEndpoint.candidates(surroundings), (found) => found.map(DockerEndpoint.format))
+const only = (environment: DockerEnvironment.DockerEnvironment) =>
+  Effect.map(DockerEndpoint.candidates(environment), (found) => found.map(DockerEndpoint.format))
 
 describe("where Docker listens", () => {
   it.scoped("is what the setting says, before all else", () =>
@@ -95,7 +97,7 @@ describe("where Docker listens", () => {
       const directory = yield* home
       yield* write(path.join(directory, ".docker/config.json"), JSON.stringify({ currentContext: "other" }))
       const found = yield* only(where(directory, { env: { DOCKER_CONTEXT: "default" } }))
-      assert.strictEqual(found[0], `unix://${directory}/default.sock`)
+      assert.strictEqual(found[0], `unix://${directory}/var/run/docker.sock`)
     }))
 
   it.scoped("follows DOCKER_CONFIG to the docker command's settings", () =>
@@ -162,7 +164,10 @@ describe("where Docker listens", () => {
         const [text, reason] of [
           ["ssh://me@far", "over SSH"],
           ["unix://relative.sock", "absolute path"],
-          ["ftp://x", "ftp:// is not a way"],
+          ["ftp://x", "Docker cannot be reached over ftp://"],
+          ["tcp://host?x", "not a host"],
+          ["tcp://[1]", "not a host"],
+          ["unix:///a\0b", "NUL"],
           ["tcp://host:99999", "99999 is not a port"],
           ["tcp://a b", "not a host"]
         ] as const
@@ -181,7 +186,7 @@ describe("the search for Docker", () => {
       const rootless = path.join(directory, "run/docker.sock")
       const podman = path.join(directory, "run/podman/podman.sock")
       const located = Effect.map(DockerEndpoint.locate(where(directory)), DockerEndpoint.format)
-      yield* abandoned(path.join(directory, "default.sock"))
+      yield* abandoned(path.join(directory, "var/run/docker.sock"))
       yield* listening(podman)
       assert.strictEqual(yield* located, `unix://${podman}`)
       yield* listening(rootless)
@@ -195,7 +200,9 @@ describe("the search for Docker", () => {
       const directory = yield* home
       const error = yield* Effect.flip(DockerEndpoint.locate(where(directory)))
       assert.strictEqual(error._tag, "DockerNotFound")
-      for (const place of ["default.sock", ".docker/run/docker.sock", "run/docker.sock", "run/podman/podman.sock"]) {
+      for (
+        const place of ["var/run/docker.sock", ".docker/run/docker.sock", "run/docker.sock", "run/podman/podman.sock"]
+      ) {
         assert.include(error.message, path.join(directory, place))
       }
       assert.include(error.message, "--docker-host")
@@ -204,7 +211,7 @@ describe("the search for Docker", () => {
   it.scopedLive("says that a daemon is down where its socket is left", () =>
     Effect.gen(function*() {
       const directory = yield* home
-      yield* abandoned(path.join(directory, "default.sock"))
+      yield* abandoned(path.join(directory, "var/run/docker.sock"))
       const error = yield* Effect.flip(DockerEndpoint.locate(where(directory)))
       assert.strictEqual(error._tag, "DockerUnreachable")
       assert.include(error.message, "its daemon is not running")
@@ -218,6 +225,10 @@ describe("the search for Docker", () => {
         "unix:///var/run/docker.sock",
         "unix:///home/me/.docker/run/docker.sock",
         "unix:///run/user/1000/docker.sock",
+        "unix:///home/me/.docker/desktop/docker.sock",
+        "unix:///home/me/.colima/default/docker.sock",
+        "unix:///home/me/.config/colima/default/docker.sock",
+        "unix:///home/me/.rd/docker.sock",
         "unix:///run/user/1000/podman/podman.sock",
         "unix:///run/podman/podman.sock"
       ])
@@ -228,12 +239,17 @@ describe("the search for Docker", () => {
   it.scopedLive("names the group that may use the socket", () =>
     Effect.gen(function*() {
       const directory = yield* home
-      const socket = path.join(directory, "default.sock")
+      const socket = path.join(directory, "var/run/docker.sock")
       yield* listening(socket)
       const error = yield* DockerEndpoint.permissionDenied({ _tag: "Socket", path: socket, source: "search" })
       const group = (yield* Effect.promise(() => fs.readFile("/etc/group", "utf8"))).split("\n")
         .find((line) => line.split(":")[2] === String(process.getgid?.()))?.split(":")[0]
-      assert.include(error.message, `is not in the group ${group}`)
-      assert.include(error.message, `usermod -aG ${group} ${os.userInfo().username}`)
+      assert.strictEqual(error.group, group)
+      assert.strictEqual(error.user, os.userInfo().username)
+      const other = new DockerError.DockerPermissionDenied({ endpoint: error.endpoint, user: "me", group })
+      assert.include(other.message, `the user me is not in the group ${group}`)
+      assert.include(other.message, `usermod -aG ${group} me`)
+      const root = new DockerError.DockerPermissionDenied({ endpoint: error.endpoint, user: "root", group })
+      assert.include(root.message, "although the agent runs as root")
     }))
 })

@@ -124,7 +124,7 @@ describe("requests to the engine", () => {
       server.on("GET /slow", Scripted.silence)
       const scope = yield* Effect.scope
       yield* Effect.scoped(Effect.gen(function*() {
-        const transport = yield* DockerTransport.make(server.surroundings)
+        const transport = yield* DockerTransport.make(server.environment)
         yield* Effect.forkIn(
           transport.call({ operation: "wait", method: "GET", path: "/slow", deadline: Duration.infinity }),
           scope
@@ -195,7 +195,7 @@ describe("requests to the engine", () => {
     Effect.gen(function*() {
       const server = yield* Scripted.make
       server.on("POST /thing", Scripted.json({ ok: true }))
-      const transport = yield* DockerTransport.make(server.surroundings)
+      const transport = yield* DockerTransport.make(server.environment)
       const request: DockerTransport.Request = Object.freeze({
         operation: "send a thing",
         method: "POST",
@@ -221,7 +221,7 @@ describe("requests to the engine", () => {
     Effect.gen(function*() {
       const server = yield* Scripted.make
       server.on("GET /stream", Scripted.cutAfter("begun"))
-      const transport = yield* DockerTransport.make(server.surroundings)
+      const transport = yield* DockerTransport.make(server.environment)
       let text = ""
       const exit = yield* Effect.exit(Effect.scoped(Effect.flatMap(
         transport.open({ operation: "read", method: "GET", path: "/stream", deadline: Duration.seconds(5) }),
