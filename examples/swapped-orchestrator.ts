@@ -1,32 +1,15 @@
-/** Runs an agent on an orchestrator of our own making: here one that writes down what it is told. */
-import {
-  Agent,
-  AgentConfig,
-  AgentStatus,
-  DockerodeDocker,
-  LocalCapabilities,
-  Orchestrator,
-  OrchestratorUnimplemented
-} from "@orchion/node-agent"
+/** Runs an agent on an orchestrator of our own: here one that prints what it receives. */
+import { Agent, AgentConfig, AgentStatus, DockerodeDocker, LocalCapabilities, Orchestrator } from "@orchion/node-agent"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
-const address = "notebook:0"
-const unimplemented = new OrchestratorUnimplemented({ address, operation: "do anything but write down" })
-
 const notebook = Layer.succeed(Orchestrator, {
-  address,
+  address: "notebook:0",
   register: (node) => Console.log(`${node.hostname} registers: ${node.report.capabilities.cpu.logicalCores} threads`),
   heartbeat: () => Console.log("a heartbeat"),
   updateNode: () => Console.log("an update"),
-  listNodes: Effect.fail(unimplemented),
-  submitJob: () => Effect.fail(unimplemented),
-  getJobStatus: () => Effect.fail(unimplemented),
-  chatCompletion: () => Stream.fail(unimplemented),
-  embeddings: () => Effect.fail(unimplemented),
-  logs: Stream.fail(unimplemented),
   reconnect: Effect.void
 })
 

@@ -50,6 +50,7 @@ const exceptions = new Map([
 /** Modules that only those who put a program together may name. */
 const adapters = new Set([
   "orchestrator/grpc/GrpcOrchestrator",
+  "orchestrator/grpc/GrpcClusterClient",
   "capabilities/LocalCapabilities",
   "docker/DockerodeDocker"
 ])

@@ -48,6 +48,8 @@ export interface Inlet {
 /** A connection to one server, made at the first call. Interrupting the fiber of a call cancels the call. */
 export interface GrpcClient {
   readonly address: string
+  /** Whether the connection stands, by what is known of it: not before the first call, and not after GOAWAY. */
+  readonly isConnected: Effect.Effect<boolean>
   /**
    * Waits until the connection stands, or cannot be made, which a call then tells. Fails with UNAVAILABLE when neither
    * is known in time: a call would wait with it.
@@ -145,6 +147,7 @@ export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, neve
 
     const clientOf: GrpcClient = {
       address: options.address,
+      isConnected: Effect.sync(() => client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY),
       connected: (timeout) =>
         Effect.async((resume) => {
           const channel = client.getChannel()

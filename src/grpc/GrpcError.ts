@@ -73,9 +73,7 @@ export const fromServiceError = (
   error: unknown,
   call: { readonly method: string; readonly peer: string; readonly idempotent: boolean }
 ): GrpcError => {
-  const { code, details } = isStatus(error)
-    ? error
-    : { code: grpc.status.INTERNAL, details: error instanceof Error ? error.message : String(error) }
+  const { code, details } = statusOf(error)
   return new GrpcError({
     code,
     details,
@@ -86,9 +84,26 @@ export const fromServiceError = (
   })
 }
 
-const isStatus = (value: unknown): value is { readonly code: grpc.status; readonly details: string } =>
-  typeof value === "object" && value !== null && "code" in value && typeof value.code === "number" && "details" in value
-  && typeof value.details === "string"
+/** A status as it came over the wire may lack its parts, and its code may be none. */
+const statusOf = (error: unknown): { readonly code: grpc.status; readonly details: string } => {
+  const { code, details } = (typeof error === "object" && error !== null ? error : {}) as {
+    readonly code?: unknown
+    readonly details?: unknown
+  }
+  if (typeof code === "number") {
+    return {
+      // As the standard has it for codes that nobody knows.
+      code: grpc.status[code] === undefined ? grpc.status.UNKNOWN : code,
+      details: typeof details === "string" ? details : ""
+    }
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return {
+    code: grpc.status.INTERNAL,
+    // What grpc-js makes of a status without parts.
+    details: message.startsWith("undefined") ? "the call ended without a status" : message
+  }
+}
 
 /** The status codes, for those who have no other business with grpc-js. */
 export const Status = grpc.status

@@ -2,7 +2,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import type { NodeRegistration, NodeReport } from "../../src/node/Node.js"
 import {
   Orchestrator,
@@ -49,8 +48,6 @@ export interface ScriptedOrchestrator {
   readonly layer: Layer.Layer<Orchestrator>
 }
 
-const unsupported = Effect.fail(unimplemented("do anything else"))
-
 export const make = (): ScriptedOrchestrator => {
   const took = (call: Omit<Call, "at">) =>
     Effect.map(Clock.currentTimeMillis, (at) => void script.calls.push({ ...call, at }))
@@ -67,13 +64,7 @@ export const make = (): ScriptedOrchestrator => {
         Effect.zipRight(took({ method: "register", registration }), Effect.suspend(() => script.register)),
       heartbeat: () => Effect.zipRight(took({ method: "heartbeat" }), Effect.suspend(() => script.heartbeat)),
       updateNode: (_, report) =>
-        Effect.zipRight(took({ method: "updateNode", report }), Effect.suspend(() => script.updateNode)),
-      listNodes: unsupported,
-      submitJob: () => unsupported,
-      getJobStatus: () => unsupported,
-      chatCompletion: () => Stream.fromEffect(unsupported),
-      embeddings: () => unsupported,
-      logs: Stream.fromEffect(unsupported)
+        Effect.zipRight(took({ method: "updateNode", report }), Effect.suspend(() => script.updateNode))
     })
   }
   return script

@@ -6,6 +6,7 @@ import type { Capabilities, Capabilities__Output } from "../../proto/generated/o
 import type { ChatCompletionRequest } from "../../proto/generated/orchion/v1/ChatCompletionRequest.js"
 import type { ChatCompletionResponse__Output } from "../../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { CpuInfo__Output } from "../../proto/generated/orchion/v1/CpuInfo.js"
+import type { EmbeddingRequest } from "../../proto/generated/orchion/v1/EmbeddingRequest.js"
 import type { EmbeddingResponse__Output } from "../../proto/generated/orchion/v1/EmbeddingResponse.js"
 import type { EngineInfo__Output } from "../../proto/generated/orchion/v1/EngineInfo.js"
 import type { GetJobStatusResponse__Output } from "../../proto/generated/orchion/v1/GetJobStatusResponse.js"
@@ -23,7 +24,15 @@ import type {
   NodeReport,
   RegisteredNode
 } from "../../node/Node.js"
-import type { ChatChunk, ChatRequest, EmbeddingsResult, JobState, JobStatus, LogEntry } from "../Orchestrator.js"
+import type {
+  ChatChunk,
+  ChatRequest,
+  EmbeddingsRequest,
+  EmbeddingsResult,
+  JobState,
+  JobStatus,
+  LogEntry
+} from "../ClusterClient.js"
 
 // Our structured messages name their fields as our model does, in the wire's case. A test sends every field of the
 // model through a serialized message and back.
@@ -185,6 +194,11 @@ export const fromChatResponse = (response: ChatCompletionResponse__Output): Chat
     message: { role: choice.message?.role ?? "", content: choice.message?.content ?? "" },
     finishReason: choice.finish_reason
   }))
+})
+
+export const toEmbeddingRequest = ({ input, model }: EmbeddingsRequest): EmbeddingRequest => ({
+  model,
+  input: [...input]
 })
 
 export const fromEmbeddingResponse = (response: EmbeddingResponse__Output): EmbeddingsResult => ({

@@ -1,13 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import * as Stream from "effect/Stream"
 import * as EmbeddedOrchestrator from "../../../src/embedded/EmbeddedOrchestrator.js"
 import * as GrpcError from "../../../src/grpc/GrpcError.js"
+import * as GrpcClusterClient from "../../../src/orchestrator/grpc/GrpcClusterClient.js"
 import * as GrpcOrchestrator from "../../../src/orchestrator/grpc/GrpcOrchestrator.js"
 import type { NodeRegistration } from "../../../src/node/Node.js"
 import * as Machines from "../../support/Machines.js"
@@ -17,6 +16,9 @@ import * as Ports from "../../support/Ports.js"
 const { fail, Status } = GrpcError
 
 const embedded = EmbeddedOrchestrator.make({ port: 0, httpPort: 0 }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+
+const cluster = (port: number) =>
+  GrpcClusterClient.make({ address: { host: "127.0.0.1", port }, deadline: "5 seconds" })
 
 const client = (port: number, deadline = "5 seconds" as "5 seconds" | "200 millis") =>
   GrpcOrchestrator.make({ address: { host: "127.0.0.1", port }, deadline })
@@ -28,17 +30,13 @@ const node = (id = "tester"): NodeRegistration => ({
   report: Machines.report()
 })
 
-const chat = { model: "m", messages: [{ role: "user", content: "hi" }], stream: true }
-
 interface Told {
   readonly _tag: string
   readonly message: string
 }
 
-const drain = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
-
 describe("an orchestrator over gRPC", () => {
-  it.scopedLive("takes a node, its heartbeats and its news, and lists it", () =>
+  it.scopedLive("accepts a node, its heartbeats and its reports, and lists it", () =>
     Effect.gen(function*() {
       const { port } = yield* embedded
       const orchestrator = yield* client(port)
@@ -47,7 +45,7 @@ describe("an orchestrator over gRPC", () => {
       yield* orchestrator.heartbeat("tester")
       const hot = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
       yield* orchestrator.updateNode("tester", Machines.report(hot))
-      const [listed, ...others] = yield* orchestrator.listNodes
+      const [listed, ...others] = yield* Effect.flatMap(cluster(port), ({ listNodes }) => listNodes)
       assert.deepStrictEqual(others, [])
       assert.deepInclude(listed, { id: "tester", hostname: "host", agentAddress: "10.0.0.7:50052", stale: false })
       assert.deepStrictEqual(listed?.report?.capabilities, hot)
@@ -81,13 +79,7 @@ describe("an orchestrator over gRPC", () => {
       const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
         "register this node": orchestrator.register(node()),
         "take this node's heartbeat": orchestrator.heartbeat("tester"),
-        "update this node's hardware": orchestrator.updateNode("tester", report),
-        "list its nodes": orchestrator.listNodes,
-        "take job 1": orchestrator.submitJob({ id: "1", type: "chat", request: chat }),
-        "tell the status of job 1": orchestrator.getJobStatus("1"),
-        "complete the chat": drain(orchestrator.chatCompletion(chat)),
-        "make the embeddings": orchestrator.embeddings({ model: "m", input: ["a"] }),
-        "stream its logs": drain(orchestrator.logs)
+        "update this node's hardware": orchestrator.updateNode("tester", report)
       }
       for (const [operation, effect] of Object.entries(asked)) {
         const error = yield* Effect.flip(effect)
@@ -135,93 +127,6 @@ describe("an orchestrator over gRPC", () => {
           reason: `because (${Status[status]})`
         })
       }
-    }))
-
-  it.scopedLive("takes jobs and tells how they go", () =>
-    Effect.gen(function*() {
-      const taken: Array<unknown> = []
-      const orchestrator = yield* client(
-        yield* Peers.orchestrator({
-          SubmitJob: ({ job_id, job_type, payload }) =>
-            Effect.sync(() => {
-              taken.push([job_id, job_type, payload.length > 0])
-              return { job_id, status: "JOB_STATUS_PENDING" as const }
-            }),
-          GetJobStatus: ({ job_id }) =>
-            Effect.succeed({
-              job_id,
-              status: "JOB_STATUS_FAILED" as const,
-              assigned_node: "gpu-7",
-              error_message: "out of memory",
-              result: Buffer.from([1, 2])
-            })
-        })
-      )
-      assert.strictEqual(yield* orchestrator.submitJob({ id: "1", type: "chat", request: chat }), "pending")
-      yield* orchestrator.submitJob({ id: "2", type: "embeddings", request: { model: "m", input: ["a"] } })
-      assert.deepStrictEqual(taken, [["1", "JOB_TYPE_CHAT_COMPLETION", true], ["2", "JOB_TYPE_EMBEDDINGS", true]])
-      const status = yield* orchestrator.getJobStatus("1")
-      assert.deepStrictEqual({ ...status, result: [...status.result] }, {
-        id: "1",
-        state: "failed",
-        assignedNode: "gpu-7",
-        errorMessage: "out of memory",
-        result: [1, 2]
-      })
-    }))
-
-  it.scopedLive("streams chats, embeddings in the order of the input, and logs", () =>
-    Effect.gen(function*() {
-      const chunk = (content: string, finish_reason = "") => ({
-        id: "c",
-        model: "m",
-        created: 1_790_000_000,
-        object: "chat.completion.chunk",
-        choices: [{ index: 0, message: { role: "assistant", content }, finish_reason }]
-      })
-      const orchestrator = yield* client(
-        yield* Peers.orchestrator({}, {
-          ChatCompletion: () => Stream.make(chunk("Hel"), chunk("lo", "stop")),
-          Embeddings: ({ input, model }) =>
-            Effect.succeed({
-              model,
-              object: "list",
-              usage_prompt_tokens: 9,
-              data: input.map((_, index) => ({ embedding: [index, 0.5], index })).reverse()
-            })
-        }, {
-          StreamLogs: () =>
-            Stream.make({}, {
-              entry: {
-                id: "1",
-                timestamp: 1_790_000_000_123,
-                level: "LOG_LEVEL_WARN" as const,
-                source: "node-agent:tester",
-                message: "hot",
-                fields: { gpu: "0" }
-              }
-            })
-        })
-      )
-      const chunks = yield* drain(orchestrator.chatCompletion(chat))
-      assert.deepStrictEqual(chunks.map(({ choices }) => choices[0]?.message.content), ["Hel", "lo"])
-      assert.deepInclude(chunks[1], { createdUnix: 1_790_000_000, object: "chat.completion.chunk" })
-      assert.strictEqual(chunks[1]?.choices[0]?.finishReason, "stop")
-      assert.deepStrictEqual(yield* orchestrator.embeddings({ model: "m", input: ["a", "b"] }), {
-        model: "m",
-        embeddings: [[0, 0.5], [1, 0.5]],
-        promptTokens: 9
-      })
-      const [entry, ...others] = yield* drain(orchestrator.logs)
-      assert.deepStrictEqual(others, [])
-      assert.deepStrictEqual({ ...entry, fields: { ...entry?.fields } }, {
-        id: "1",
-        timestampMillis: 1_790_000_000_123,
-        level: "warn",
-        source: "node-agent:tester",
-        message: "hot",
-        fields: { gpu: "0" }
-      })
     }))
 })
 
@@ -307,7 +212,7 @@ describe("an orchestrator that misbehaves", () => {
 })
 
 describe("a connection to an orchestrator", () => {
-  it.scopedLive("is dropped with its calls when told to, and made anew by the next call", () =>
+  it.scopedLive("is dropped with its calls on request, and the next call makes another", () =>
     Effect.gen(function*() {
       const asked = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
