@@ -28,10 +28,7 @@ const own = (orchestratorPort: number, host: string): Source.Source =>
 
 const ownDefaults: Source.Source = {
   origin: () => "the dev command's default",
-  lookup: (name) => {
-    const directory = name === AgentConfig.settings.stateDir.name ? defaultStateDir() : undefined
-    return directory === undefined ? [] : [path.join(directory, "dev")]
-  }
+  lookup: (name) => name === AgentConfig.settings.stateDir.name ? [path.join(defaultStateDir(), "dev")] : []
 }
 
 export const run = (sources: ReadonlyArray<Source.Source>) =>

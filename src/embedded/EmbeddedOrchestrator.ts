@@ -1,51 +1,81 @@
-/** A small orchestrator for one machine, a laboratory's cluster, and tests. */
+/** A small orchestrator for one machine, the cluster of a laboratory, and tests. */
 import * as os from "node:os"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as HostPort from "../net/HostPort.js"
+import * as Daemon from "../effect/Daemon.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
-import { version } from "../Version.js"
-import { Dispatcher } from "./dispatch/Dispatcher.js"
-import * as HttpApi from "./http/HttpApi.js"
+import * as Health from "../grpc/Health.js"
+import * as HostPort from "../net/HostPort.js"
 import * as HttpListener from "../net/HttpListener.js"
+import { version } from "../Version.js"
+import * as Dispatcher from "./dispatch/Dispatcher.js"
+import type { Authenticate } from "./http/Authenticate.js"
+import * as HttpApi from "./http/HttpApi.js"
+import { maxBodyBytes } from "./http/RequestBody.js"
 import * as Jobs from "./jobs/Jobs.js"
-import { NodeRegistry } from "./registry/NodeRegistry.js"
 import * as OrchestratorServices from "./OrchestratorServices.js"
+import * as NodeRegistry from "./registry/NodeRegistry.js"
 import * as RegistryLog from "./registry/RegistryLog.js"
 
 export { GrpcBindError } from "../grpc/GrpcServer.js"
-export { HttpBindError } from "../net/HttpListener.js"
-
-/** As the agents take them. */
-const maxRequestBytes = 16 * 1024 * 1024
+export { type Handler, HttpBindError, type NodeListener } from "../net/HttpListener.js"
+export { type Authenticate, Unauthenticated } from "./http/Authenticate.js"
+export type { CapabilitiesJson, NodeJson } from "./registry/NodeJson.js"
+export type {
+  NodeDescription,
+  NodeRegistry,
+  RegistryChanges,
+  RegistryFull,
+  Subscription
+} from "./registry/NodeRegistry.js"
 
 export interface EmbeddedOrchestratorOptions {
   /** Where both servers listen: an address of this machine, `::` for all of them. Default 127.0.0.1. */
   readonly host?: string
-  /** Of the gRPC services; 0 picks a free one. Default 50051. */
+  /** Port of the gRPC services; 0 picks a free one. Default 50051. */
   readonly port?: number
-  /** Of the page and the HTTP API; 0 picks a free one. Default 8080. */
-  readonly httpPort?: number
+  /** Port of the page and the HTTP API; 0 picks a free one. `"none"`: only {@link httpListener} serves them. Default 8080. */
+  readonly httpPort?: number | "none"
   /** A node is stale when nothing was heard of it for this long. Default 30 s. */
   readonly heartbeatTimeout?: Duration.DurationInput
   /** A node is dropped when it has been stale for this long. Default 10 min. */
   readonly dropAfter?: Duration.DurationInput
+  /** The URL under which a proxy or a domain name leads to the HTTP API: `https://llm.example.com`. */
+  readonly publicUrl?: string | undefined
+  /** Origins of pages, apps and extensions that may use the HTTP API: `http://localhost:3000`, `app://obsidian.md`. */
+  readonly allowOrigins?: ReadonlyArray<string> | undefined
+  /** Decides who may use the HTTP API. Default: everybody who reaches it. The gRPC services are not asked about. */
+  readonly authenticate?: Authenticate | undefined
 }
 
-/** An orchestrator that runs. */
+/** A running orchestrator. */
 export class EmbeddedOrchestrator extends Context.Tag("@orchion/node-agent/EmbeddedOrchestrator")<
   EmbeddedOrchestrator,
   {
-    /** Of the gRPC services. */
+    /** Port of the gRPC services. */
     readonly port: number
-    /** Of the page and the HTTP API. */
+    /** Port of the page and the HTTP API; 0 when it does not listen. */
     readonly httpPort: number
-    readonly registry: NodeRegistry["Type"]
+    readonly registry: NodeRegistry.NodeRegistry
+    /**
+     * The page and the HTTP API for a server of one's own, mounted at its root: `http.createServer(httpListener)`. Ends
+     * with the orchestrator.
+     */
+    readonly httpListener: HttpListener.NodeListener
+    /** Never succeeds; dies with the defect of a loop that died. */
+    readonly join: Effect.Effect<never>
   }
 >() {}
+
+const warnWhenOpen = (host: string, authenticate: Authenticate | undefined) =>
+  HostPort.isLoopback(host) ? Effect.void : Effect.logWarning(
+    `Listening on ${host}: everybody who reaches this machine can register nodes${
+      authenticate === undefined ? ", read what the cluster is doing and use its models" : ""
+    }. Restrict the ports with a firewall, or bind to 127.0.0.1`
+  )
 
 export const make = (
   options: EmbeddedOrchestratorOptions = {}
@@ -53,36 +83,54 @@ export const make = (
   EmbeddedOrchestrator["Type"],
   GrpcServer.GrpcBindError | HttpListener.HttpBindError,
   Scope.Scope
-> =>
+> => Effect.flatMap(Layer.build(Daemon.Daemons.layer), (daemons) => Effect.provide(makeWithDaemons(options), daemons))
+
+const makeWithDaemons = (options: EmbeddedOrchestratorOptions) =>
   Effect.gen(function*() {
     const host = options.host ?? "127.0.0.1"
     const heartbeatTimeout = options.heartbeatTimeout ?? "30 seconds"
     const dropAfter = options.dropAfter ?? "10 minutes"
+    const { httpPort = 8080 } = options
     const registry = yield* NodeRegistry.make({ heartbeatTimeout, dropAfter })
     const dispatcher = yield* Dispatcher.make(registry)
     const jobs = yield* Jobs.make(dispatcher)
-    const services = OrchestratorServices.make({ registry, dispatcher, jobs })
+    const ports: Array<number> = []
+    const services = OrchestratorServices.make({ registry, dispatcher, jobs, ownPorts: () => ports })
+    const health = yield* Health.make(services.map(({ service }) => service.name))
     const grpc = yield* GrpcServer.make(
-      { host, port: options.port ?? 50051, maxReceiveBytes: maxRequestBytes },
-      services
+      { host, port: options.port ?? 50051, maxReceiveBytes: maxBodyBytes },
+      [...services, health.service]
     )
-    const http = yield* HttpListener.make(
-      { host, port: options.httpPort ?? 8080 },
-      HttpApi.make({
-        registry,
-        dispatcher,
-        names: { bindAddress: host, hostname: os.hostname() },
-        hello: () => ({
-          version,
-          grpc_port: grpc.port,
-          loopback: HostPort.isLoopback(host),
-          heartbeat_timeout_ms: Duration.toMillis(heartbeatTimeout),
-          drop_after_ms: Duration.toMillis(dropAfter)
-        })
+    const handler = yield* HttpApi.make({
+      registry,
+      dispatcher,
+      names: {
+        bindAddress: host,
+        hostname: os.hostname(),
+        publicUrl: options.publicUrl,
+        allowOrigins: options.allowOrigins
+      },
+      authenticate: options.authenticate,
+      hello: () => ({
+        version,
+        grpc_port: grpc.port,
+        loopback: HostPort.isLoopback(host),
+        heartbeat_timeout_ms: Duration.toMillis(heartbeatTimeout),
+        drop_after_ms: Duration.toMillis(dropAfter)
       })
-    )
-    yield* Effect.forkScoped(RegistryLog.run(registry, heartbeatTimeout))
-    return { port: grpc.port, httpPort: http.port, registry }
+    })
+    const http = httpPort === "none" ? { port: 0 } : yield* HttpListener.make({ host, port: httpPort }, handler)
+    ports.push(grpc.port, http.port)
+    yield* warnWhenOpen(host, options.authenticate)
+    yield* Daemon.start("registry log", RegistryLog.run(registry, heartbeatTimeout))
+    const { join } = yield* Daemon.Daemons
+    return {
+      port: grpc.port,
+      httpPort: http.port,
+      registry,
+      httpListener: yield* HttpListener.listener(handler),
+      join
+    }
   })
 
 /** Both servers stop with the layer; nothing is left listening when one of them cannot. */

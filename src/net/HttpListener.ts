@@ -1,11 +1,16 @@
-/** An HTTP server whose handlers are Effects, on Node's own: it is up in a millisecond and closes when told to. */
+/** An HTTP server whose handlers are Effects, on Node's own: it listens within a millisecond and closes when told to. */
 import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import * as SystemError from "../text/SystemError.js"
 import * as BindFailure from "./BindFailure.js"
 
 /** The server cannot listen at the address it was given. */
@@ -22,13 +27,176 @@ export interface HttpListenerOptions {
   readonly port: number
   /** How long answers have to reach their readers after their handlers were interrupted at close. Default 200 ms. */
   readonly closeGrace?: Duration.DurationInput
+  /** Connections at once; each costs a file descriptor. One peer may have three quarters of them. Default 512. */
+  readonly maxConnections?: number
+  /** How long a request's headers may take. Default 10 s. */
+  readonly headersTimeout?: Duration.DurationInput
+  /** How long a client may neither send what it began to send nor take what it is sent. Default 60 s. */
+  readonly silence?: Duration.DurationInput
+  /** How long a connection without a request is kept: longer than the 60 s of common proxies. Default 75 s. */
+  readonly keepAlive?: Duration.DurationInput
 }
 
 /** Answers a request; interrupted when the client goes away and when the server closes. */
 export type Handler = (request: Http.IncomingMessage, response: Http.ServerResponse) => Effect.Effect<void>
 
-/** Connections beyond it are refused: each costs a file descriptor. */
-const maxConnections = 512
+/** A handler as Node's `http` and what is built on it take it. */
+export type NodeListener = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
+
+/** Requests of one connection that wait while another of it is answered. Browsers and client libraries send none. */
+const maxPipelined = 16
+
+/** How often a lasting shortage is logged. */
+const reminderMillis = 60_000
+
+/** The exchanges of one connection. */
+interface Connection {
+  readonly pending: Set<() => void>
+  /** Resolved when the newest request of the connection is answered. */
+  last: Deferred.Deferred<void> | undefined
+  /** What is being answered. */
+  current: { readonly request: Http.IncomingMessage; readonly response: Http.ServerResponse } | undefined
+  isRefused: boolean
+}
+
+const connectionOf = (connections: WeakMap<Socket, Connection>, socket: Socket): Connection => {
+  const known = connections.get(socket)
+  if (known !== undefined) return known
+  const connection: Connection = { pending: new Set(), last: undefined, current: undefined, isRefused: false }
+  connections.set(socket, connection)
+  // A response that waits for its turn is not told when its connection closes.
+  socket.once("close", () => {
+    for (const end of connection.pending) end()
+  })
+  return connection
+}
+
+/** The handler as Node calls it, and the exchanges of each connection. */
+const bridge = (handler: Handler) =>
+  Effect.map(FiberSet.makeRuntime<never>(), (fork) => {
+    const connections = new WeakMap<Socket, Connection>()
+
+    const listener: NodeListener = (request, response) => {
+      const { socket } = request
+      const connection = connectionOf(connections, socket)
+      if (connection.isRefused) return
+      if (connection.pending.size > maxPipelined) {
+        connection.isRefused = true
+        return void socket.destroy()
+      }
+      // A client that goes away while it sends or is written to is no news: its `close` ends the handler.
+      request.on("error", () => {})
+      response.on("error", () => {})
+      const before = connection.last
+      const answered = Deferred.unsafeMake<void>(FiberId.none)
+      connection.last = answered
+
+      const fiber = fork(
+        (before === undefined ? Effect.void : Deferred.await(before)).pipe(
+          Effect.zipRight(Effect.suspend(() => {
+            connection.current = { request, response }
+            return handler(request, response)
+          })),
+          Effect.catchAllDefect((defect) =>
+            Effect.zipRight(
+              Effect.logError(`The answer to ${request.method} ${request.url} failed with a defect`, defect),
+              Effect.sync(() => response.headersSent ? response.destroy() : response.writeHead(500).end())
+            )
+          ),
+          // Whatever a handler was doing when it was interrupted, its answer is over.
+          Effect.ensuring(Effect.sync(() => response.end()))
+        )
+      )
+      const end = () => {
+        if (!connection.pending.delete(end)) return
+        if (connection.current?.response === response) connection.current = undefined
+        fiber.unsafeInterruptAsFork(fiber.id())
+        Deferred.unsafeDone(answered, Effect.void)
+      }
+      connection.pending.add(end)
+      response.on("close", end)
+    }
+    return { listener, connections, fork }
+  })
+
+/**
+ * The handler for a server of one's own: Node's `http`, Express, Fastify. Its exchanges end with the scope. Limits on
+ * connections, and on how long clients may take, are that server's.
+ */
+export const listener = (handler: Handler): Effect.Effect<NodeListener, never, Scope.Scope> =>
+  Effect.map(bridge(handler), ({ listener }) => listener)
+
+/** An answer to what is no request, or not a whole one: JSON, as every other refusal. */
+const refuse = (socket: Duplex, status: number, message: string) => {
+  if (!socket.writable) return void socket.destroy()
+  const body = `${JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code: null } })}\n`
+  socket.end(
+    `HTTP/1.1 ${status} ${Http.STATUS_CODES[status] ?? ""}\r\nConnection: close\r\n`
+      + `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy()
+  )
+}
+
+const seconds = (millis: number) => `${Math.round(millis / 100) / 10} s`
+
+const onClientError = (headersTimeout: number) => (error: Error, socket: Duplex) => {
+  const code = SystemError.codeOf(error) ?? ""
+  if (code === "ECONNRESET" || code === "EPIPE") return void socket.destroy()
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    return refuse(socket, 408, `the request's headers did not arrive within ${seconds(headersTimeout)}`)
+  }
+  if (code === "HPE_HEADER_OVERFLOW") return refuse(socket, 431, "the request's headers are larger than 16 KiB")
+  refuse(socket, 400, "this is not an HTTP/1.1 request; the gRPC services are on another port")
+}
+
+/** Ends connections that neither send nor take anything. */
+const onSilence = (connections: WeakMap<Socket, Connection>, silence: number) => (socket: Socket) => {
+  const current = connections.get(socket)?.current
+  if (current === undefined) return void socket.destroy()
+  const { request, response } = current
+  if (!request.complete && !response.headersSent) {
+    return refuse(socket, 408, `nothing of the request arrived for ${seconds(silence)}`)
+  }
+  // Else the handler has nothing to say yet, for which the client waits as long as it likes.
+  if (!request.complete || socket.writableLength > 0 || response.writableLength > 0) socket.destroy()
+}
+
+/** Says that connections are refused: at once, and every minute while it lasts. */
+const shortage = (fork: (effect: Effect.Effect<void>) => unknown) => {
+  let toldAt = -Infinity
+  return (reason: string) =>
+    fork(Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (now - toldAt < reminderMillis) return Effect.void
+      toldAt = now
+      return Effect.logWarning(`Refusing HTTP connections: ${reason}`)
+    }))
+}
+
+/** Bounds the connections of one peer, and ends those without a request when few are left. */
+const guardConnections = (server: Http.Server, max: number, tell: (reason: string) => void) => {
+  const peers = new Map<string, number>()
+  const perPeer = Math.ceil(max * 0.75)
+  let open = 0
+  server.maxConnections = max
+  server.on("drop", () => tell(`${max} are open, which is the limit`))
+  server.on("connection", (socket: Socket) => {
+    const peer = socket.remoteAddress ?? ""
+    const count = (peers.get(peer) ?? 0) + 1
+    peers.set(peer, count)
+    open += 1
+    socket.once("close", () => {
+      open -= 1
+      const left = (peers.get(peer) ?? 1) - 1
+      if (left <= 0) peers.delete(peer)
+      else peers.set(peer, left)
+    })
+    if (open > perPeer) server.closeIdleConnections()
+    if (count > perPeer) {
+      tell(`${peer} has ${perPeer} open, which is the limit of one peer`)
+      socket.destroy()
+    }
+  })
+}
 
 /** Serves until the scope closes; then handlers are interrupted and the port is free. */
 export const make = (
@@ -36,19 +204,19 @@ export const make = (
   handler: Handler
 ): Effect.Effect<{ readonly port: number }, HttpBindError, Scope.Scope> =>
   Effect.gen(function*() {
+    const headersTimeout = Duration.toMillis(options.headersTimeout ?? "10 seconds")
+    const silence = Duration.toMillis(options.silence ?? "60 seconds")
     const server = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const server = Http.createServer({
-          // A client has this long to send its request; how long an answer takes is the handler's to bound.
-          headersTimeout: 10_000,
-          requestTimeout: 20_000,
-          keepAliveTimeout: 5_000,
-          connectionsCheckingInterval: 5_000,
+      Effect.sync(() =>
+        Http.createServer({
+          headersTimeout,
+          // How long a request takes as a whole is its sender's affair, as long as something of it comes.
+          requestTimeout: 0,
+          keepAliveTimeout: Duration.toMillis(options.keepAlive ?? "75 seconds"),
+          connectionsCheckingInterval: Math.min(5_000, headersTimeout),
           maxHeaderSize: 16 * 1024
         })
-        server.maxConnections = maxConnections
-        return server
-      }),
+      ),
       (server) =>
         Effect.async<void>((resume) => {
           server.close(() => resume(Effect.void))
@@ -57,33 +225,21 @@ export const make = (
         })
     )
     // Made after the server, so that closing interrupts the handlers first.
-    const fork = yield* FiberSet.makeRuntime<never>()
-
-    server.on("request", (request, response) => {
-      // A client that goes away while it is written to is no news: its `close` ends the handler.
-      response.on("error", () => {})
-      const fiber = fork(
-        handler(request, response).pipe(
-          Effect.catchAllDefect((defect) =>
-            Effect.zipRight(
-              Effect.logError(`A defect in the answer to ${request.method} ${request.url}`, defect),
-              Effect.sync(() => response.headersSent ? response.destroy() : response.writeHead(500).end())
-            )
-          ),
-          // Whatever a handler was doing when it was interrupted, its answer is over.
-          Effect.ensuring(Effect.sync(() => response.end()))
-        )
-      )
-      response.on("close", () => fiber.unsafeInterruptAsFork(fiber.id()))
-    })
+    const { connections, fork, listener } = yield* bridge(handler)
+    const tell = shortage(fork)
+    server.timeout = silence
+    server.on("timeout", onSilence(connections, silence))
+    server.on("clientError", onClientError(headersTimeout))
+    server.on("request", listener)
+    guardConnections(server, options.maxConnections ?? 512, tell)
 
     yield* Effect.async<void, HttpBindError>((resume) => {
       const failed = (error: Error) => resume(Effect.fail(new HttpBindError(BindFailure.make(options, error.message))))
       server.once("error", failed)
       server.listen({ host: options.host, port: options.port }, () => {
         server.off("error", failed)
-        // Running out of file descriptors must not end the process; the client that was not accepted tries again.
-        server.on("error", () => {})
+        // Running out of file descriptors must not end the process; the client that was not accepted retries.
+        server.on("error", (error) => tell(SystemError.describe(error)))
         resume(Effect.void)
       })
     })
@@ -100,4 +256,25 @@ export const write = (response: Http.ServerResponse, part: string): Effect.Effec
     response.write(part, (error) => {
       if (error === undefined || error === null) resume(Effect.void)
     })
+  })
+
+/** The least that is written at once, in characters. */
+const partLength = 64 * 1024
+
+/** Writes texts one behind the other, made as they are needed and joined to parts of some size. */
+export const writeAll = (response: Http.ServerResponse, texts: Iterable<string>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const iterator = texts[Symbol.iterator]()
+    const next: Effect.Effect<void> = Effect.suspend(() => {
+      const part: Array<string> = []
+      let length = 0
+      while (length < partLength) {
+        const { done, value } = iterator.next()
+        if (done === true) return part.length === 0 ? Effect.void : write(response, part.join(""))
+        part.push(value)
+        length += value.length
+      }
+      return Effect.zipRight(write(response, part.join("")), next)
+    })
+    return next
   })

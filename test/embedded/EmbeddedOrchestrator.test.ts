@@ -11,12 +11,13 @@ import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as EmbeddedOrchestrator from "../../src/embedded/EmbeddedOrchestrator.js"
-import { NodeRegistry } from "../../src/embedded/registry/NodeRegistry.js"
+import * as NodeRegistry from "../../src/embedded/registry/NodeRegistry.js"
 import * as RegistryLog from "../../src/embedded/registry/RegistryLog.js"
 import { OrchestratorService } from "../../src/proto/OrchionV1.js"
 import * as EventSource from "./EventSource.js"
 import * as Nodes from "./Nodes.js"
 import * as Running from "./Running.js"
+import { watched } from "./Watched.js"
 
 /** A port that another program listens on. */
 const taken = Effect.map(
@@ -147,7 +148,7 @@ describe("the embedded orchestrator", () => {
     Effect.gen(function*() {
       const perHeartbeat = (nodes: number) =>
         Effect.scoped(Effect.gen(function*() {
-          const registry = yield* NodeRegistry.make()
+          const registry = yield* watched(NodeRegistry.make())
           yield* Effect.forEach(
             Array.from({ length: nodes }, (_, index) => `node-${index}`),
             (id) => registry.register({ id, hostname: id, agentAddress: "" }),
@@ -179,7 +180,7 @@ describe("the orchestrator's log", () => {
       })
       const take = Ref.getAndSet(lines, [])
       yield* Effect.gen(function*() {
-        const registry = yield* NodeRegistry.make()
+        const registry = yield* watched(NodeRegistry.make())
         const fiber = yield* Effect.forkScoped(RegistryLog.run(registry, "30 seconds"))
         yield* TestClock.adjust("2 seconds")
         const register = (id: string, hostname: string) => registry.register({ id, hostname, agentAddress: "" })
@@ -190,24 +191,24 @@ describe("the orchestrator's log", () => {
         yield* registry.heartbeat("id-1")
         yield* TestClock.adjust("2 seconds")
         assert.deepStrictEqual(yield* take, [
-          "INFO 5 nodes registered: evil?[2Jname (a), evil?[2Jname (b), evil?[2Jname (c) and 2 more"
+          "INFO 5 nodes registered: evilname (a), evilname (b), evilname (c) and 2 more"
         ])
         yield* Effect.replicateEffect(Effect.zipRight(registry.heartbeat("id-1"), TestClock.adjust("5 seconds")), 7)
         assert.deepStrictEqual(yield* take, [
-          "WARN 5 nodes are silent for 30s: evil?[2Jname (a), evil?[2Jname (b), evil?[2Jname (c) and 2 more"
+          "WARN 5 nodes are stale: no heartbeat for 30s: evilname (a), evilname (b), evilname (c) and 2 more"
         ])
         yield* registry.heartbeat("a")
         yield* TestClock.adjust("2 seconds")
-        assert.deepStrictEqual(yield* take, ["INFO Node evil?[2Jname (a) is back"])
+        assert.deepStrictEqual(yield* take, ["INFO Node evilname (a) is back"])
         yield* registry.heartbeat("id-1")
         yield* TestClock.adjust("40 seconds")
         yield* take
         yield* TestClock.adjust("11 minutes")
         assert.deepStrictEqual(yield* take, [
-          "INFO 4 nodes were dropped after their long silence: "
-          + "evil?[2Jname (b), evil?[2Jname (c), evil?[2Jname (d) and 1 more",
-          "INFO Node evil?[2Jname (a) was dropped after its long silence",
-          "INFO Node box (id-1) was dropped after its long silence"
+          "INFO 4 nodes were dropped: "
+          + "evilname (b), evilname (c), evilname (d) and 1 more",
+          "INFO Node evilname (a) was dropped",
+          "INFO Node box (id-1) was dropped"
         ])
         yield* Fiber.interrupt(fiber)
       }).pipe(Effect.provide(Layer.mergeAll(Logger.replace(Logger.defaultLogger, logger))))

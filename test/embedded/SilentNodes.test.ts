@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { Dispatcher } from "../../src/embedded/dispatch/Dispatcher.js"
-import { NodeRegistry } from "../../src/embedded/registry/NodeRegistry.js"
+import * as Dispatcher from "../../src/embedded/dispatch/Dispatcher.js"
+import * as NodeRegistry from "../../src/embedded/registry/NodeRegistry.js"
 import * as GrpcError from "../../src/grpc/GrpcError.js"
 import * as GrpcServer from "../../src/grpc/GrpcServer.js"
 import { NodeAgentService } from "../../src/proto/OrchionV1.js"
 import * as Inference from "../support/Inference.js"
 import * as Peers from "../support/Peers.js"
+import { watched } from "./Watched.js"
 
 const { Status } = GrpcError
 
@@ -54,15 +55,15 @@ const serve = (answers: { chat: "hang" | "begin" | "refuse" | "answer" }) =>
 describe("a node that is dead without a word", () => {
   it.scopedLive("is given up, before its first word and behind it", () =>
     Effect.gen(function*() {
-      const registry = yield* NodeRegistry.make({ heartbeatTimeout: "300 millis" })
-      const dispatcher = yield* Dispatcher.make(registry, { silence: "100 millis" })
+      const registry = yield* watched(NodeRegistry.make({ heartbeatTimeout: "300 millis" }))
+      const dispatcher = yield* watched(Dispatcher.make(registry, { silence: "100 millis" }))
       for (const chat of ["hang", "begin"] as const) {
         yield* registry.register(described("a", yield* serve({ chat })))
         let got = 0
         const error = yield* Effect.flip(dispatcher.chat(asked, () => () => void (got += 1))).pipe(
           Effect.timeout("5 seconds")
         )
-        assert.deepInclude(error, { code: Status.UNAVAILABLE, details: "node a is silent, and was given up" })
+        assert.deepInclude(error, { code: Status.UNAVAILABLE, details: "node a stopped responding" })
         assert.strictEqual(got, chat === "begin" ? 1 : 0)
       }
       yield* registry.register(described("a", yield* serve({ chat: "hang" })))
@@ -72,8 +73,8 @@ describe("a node that is dead without a word", () => {
 
   it.scopedLive("is waited for as long as its heart beats", () =>
     Effect.gen(function*() {
-      const registry = yield* NodeRegistry.make({ heartbeatTimeout: "30 seconds" })
-      const dispatcher = yield* Dispatcher.make(registry, { silence: "50 millis" })
+      const registry = yield* watched(NodeRegistry.make({ heartbeatTimeout: "30 seconds" }))
+      const dispatcher = yield* watched(Dispatcher.make(registry, { silence: "50 millis" }))
       yield* registry.register(described("a", yield* serve({ chat: "hang" })))
       const over = yield* Effect.timeoutOption(dispatcher.chat(asked, () => () => {}), "500 millis")
       assert.strictEqual(over._tag, "None")
@@ -83,8 +84,8 @@ describe("a node that is dead without a word", () => {
     "that takes a connection and says nothing is no longer tried after some seconds",
     () =>
       Effect.gen(function*() {
-        const registry = yield* NodeRegistry.make()
-        const dispatcher = yield* Dispatcher.make(registry)
+        const registry = yield* watched(NodeRegistry.make())
+        const dispatcher = yield* watched(Dispatcher.make(registry))
         yield* registry.register(described("a", yield* Peers.silent))
         const error = yield* Effect.flip(dispatcher.chat(asked, () => () => {})).pipe(Effect.timeout("10 seconds"))
         assert.include(error.message, "node a cannot be reached")
@@ -96,8 +97,8 @@ describe("a node that is dead without a word", () => {
 describe("what is counted of a node", () => {
   it.scopedLive("is neither the caller's mistake nor the end of an answer", () =>
     Effect.gen(function*() {
-      const registry = yield* NodeRegistry.make()
-      const dispatcher = yield* Dispatcher.make(registry)
+      const registry = yield* watched(NodeRegistry.make())
+      const dispatcher = yield* watched(Dispatcher.make(registry))
       const answers: Parameters<typeof serve>[0] = { chat: "refuse" }
       yield* registry.register(described("a", yield* serve(answers)))
       yield* Effect.flip(dispatcher.chat(asked, () => () => {}))

@@ -43,7 +43,7 @@ function* eventsOf({ nodes, removed, reset, seen }: RegistryChanges): Iterable<s
 /** Writes events until the client is gone or was given up. */
 export const run = (
   response: ServerResponse,
-  registry: NodeRegistry["Type"],
+  registry: NodeRegistry,
   hello: Omit<Hello, "now_ms">,
   options: EventStreamOptions = {}
 ): Effect.Effect<void> =>

@@ -1,24 +1,33 @@
 /** The embedded orchestrator over HTTP: the page, the nodes and their changes as they happen, and OpenAI's API. */
 import type { IncomingMessage, ServerResponse } from "node:http"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { type Handler, writeAll } from "../../net/HttpListener.js"
 import type { Dispatcher } from "../dispatch/Dispatcher.js"
-import * as EventStream from "./EventStream.js"
-import { type Handler, write } from "../../net/HttpListener.js"
-import type { NodeRegistry } from "../registry/NodeRegistry.js"
-import * as OpenAiApi from "./OpenAiApi.js"
 import { assets } from "../page/generated.js"
+import type { NodeJson } from "../registry/NodeJson.js"
+import type { NodeRegistry } from "../registry/NodeRegistry.js"
+import type { Authenticate } from "./Authenticate.js"
+import * as EventStream from "./EventStream.js"
+import * as OpenAiApi from "./OpenAiApi.js"
+import * as RequestBody from "./RequestBody.js"
 import * as SameOrigin from "./SameOrigin.js"
 import type { Hello } from "./ServerEvents.js"
+import * as Summary from "./Summary.js"
 
 export interface HttpApiOptions {
-  readonly registry: NodeRegistry["Type"]
-  readonly dispatcher: Dispatcher["Type"]
+  readonly registry: NodeRegistry
+  readonly dispatcher: Dispatcher
   readonly names: SameOrigin.Names
   /** What clients of the events are told first. */
   readonly hello: () => Omit<Hello, "now_ms">
   readonly events?: EventStream.EventStreamOptions
-  /** Of clients that follow the events at once. Default 64. */
+  /** Clients that follow the events at once. Default 64. */
   readonly maxFollowers?: number
+  /** Decides who may ask, for everything but `/healthz`. Default: everybody who reaches the server. */
+  readonly authenticate?: Authenticate | undefined
+  /** How often a comment says that nothing of a streamed answer has come yet. Default 15 s. */
+  readonly comments?: Duration.DurationInput
 }
 
 const security = {
@@ -27,7 +36,6 @@ const security = {
     + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
-  "Cross-Origin-Resource-Policy": "same-origin",
   "Cross-Origin-Opener-Policy": "same-origin",
   "X-Frame-Options": "DENY"
 }
@@ -35,7 +43,7 @@ const security = {
 const notCached = { "Cache-Control": "no-store" }
 const json = { "Content-Type": "application/json; charset=utf-8", ...notCached }
 
-/** Answers with a whole body; Node itself leaves it out when it was asked for the head only. */
+/** Answers with a whole body; Node itself leaves it out when only the head was asked for. */
 const answer = (
   response: ServerResponse,
   status: number,
@@ -53,102 +61,163 @@ const refuse = (
   headers: Readonly<Record<string, string>> = {}
 ) => answer(response, status, { ...json, ...headers }, `${JSON.stringify({ error })}\n`)
 
-/** Nodes per part of the list: small enough that making one holds up nothing else. */
-const nodesPerPart = 50
+/** JSON that is made and written in parts, so that a client that does not read holds no more than one of them. */
+const inParts = (response: ServerResponse, headOnly: boolean, texts: Iterable<string>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    response.writeHead(200, { ...security, ...json })
+    return headOnly ? Effect.void : writeAll(response, texts)
+  })
 
-export const make = ({ dispatcher, events, hello, maxFollowers = 64, names, registry }: HttpApiOptions): Handler => {
-  let followers = 0
-  const openAi = OpenAiApi.make({ dispatcher, headers: { ...security, ...notCached } })
-
-  const nodes = (response: ServerResponse, headOnly: boolean) =>
-    Effect.gen(function*() {
-      response.writeHead(200, { ...security, ...json })
-      if (headOnly) return
-      const list = yield* registry.list
-      // A list of none is `[]`, never `null`.
-      for (let from = 0; from === 0 || from < list.length; from += nodesPerPart) {
-        const part = list.slice(from, from + nodesPerPart).map((node) => JSON.stringify(node)).join(",\n")
-        const last = from + nodesPerPart >= list.length
-        yield* write(response, `${from === 0 ? "[" : ",\n"}${part}${last ? "]\n" : ""}`)
-      }
-    })
-
-  const history = (request: IncomingMessage, response: ServerResponse) => {
-    const id = new URLSearchParams(/\?([^#]*)/.exec(request.url ?? "")?.[1]).get("node")
-    return id === null || id === ""
-      ? refuse(response, 400, "say which node: /api/history?node=ID")
-      : registry.gpuHistory(id).pipe(Effect.matchEffect({
-        onSuccess: (known) => answer(response, 200, json, `${JSON.stringify(known)}\n`),
-        onFailure: ({ message }) => refuse(response, 404, message)
-      }))
+function* arrayTexts(items: ReadonlyArray<unknown>): Iterable<string> {
+  yield "["
+  let separator = ""
+  for (const item of items) {
+    yield `${separator}${JSON.stringify(item)}`
+    separator = ",\n"
   }
+  // A list of none is `[]`, never `null`.
+  yield "]\n"
+}
 
-  const follow = (response: ServerResponse, headOnly: boolean) =>
-    Effect.suspend(() => {
-      if (followers >= maxFollowers) {
-        return refuse(response, 503, `${maxFollowers} clients follow the events already`, { "Retry-After": "5" })
-      }
-      response.writeHead(200, {
-        ...security,
-        ...notCached,
-        "Content-Type": "text/event-stream; charset=utf-8",
-        // So that the end of the events, at the server's close, is the end of the connection.
-        Connection: "close"
+const queryOf = (request: IncomingMessage) => new URLSearchParams(/\?([^#]*)/.exec(request.url ?? "")?.[1])
+
+/** `?label=zone=a` is a label and its value, `?label=zone` any value of it, `?stale=false` the nodes that are alive. */
+const filterOf = (query: URLSearchParams) => {
+  const labels = query.getAll("label").slice(0, 20).map((text) => {
+    const at = text.indexOf("=")
+    return at < 0 ? { key: text, value: undefined } : { key: text.slice(0, at), value: text.slice(at + 1) }
+  })
+  const stale = query.get("stale")
+  return (node: NodeJson) => {
+    const has: Readonly<Record<string, string>> = node.capabilities?.labels ?? {}
+    return (stale === null || String(node.stale) === stale)
+      && labels.every(({ key, value }) => Object.hasOwn(has, key) && (value === undefined || has[key] === value))
+  }
+}
+
+type Route = (request: IncomingMessage, response: ServerResponse, headOnly: boolean) => Effect.Effect<void>
+
+const nodes = (registry: NodeRegistry): Route => (request, response, headOnly) =>
+  Effect.flatMap(
+    registry.list,
+    (list) => inParts(response, headOnly, arrayTexts(list.filter(filterOf(queryOf(request)))))
+  )
+
+const history = (registry: NodeRegistry): Route => (request, response) => {
+  const id = queryOf(request).get("node")
+  return id === null || id === ""
+    ? refuse(response, 400, "say which node: /api/history?node=ID")
+    : registry.gpuHistory(id).pipe(Effect.matchEffect({
+      onSuccess: (known) => answer(response, 200, json, `${JSON.stringify(known)}\n`),
+      onFailure: ({ message }) => refuse(response, 404, message)
+    }))
+}
+
+const served = (dispatcher: Dispatcher): Route => (_, response, headOnly) =>
+  Effect.flatMap(dispatcher.served, ({ served }) =>
+    inParts(
+      response,
+      headOnly,
+      (function*() {
+        yield "{\"served\":"
+        yield* arrayTexts(served)
+        yield "}\n"
+      })()
+    ))
+
+/** The changes as server-sent events, for so many at once. */
+const follow = ({ events, hello, maxFollowers = 64, registry }: HttpApiOptions) =>
+  Effect.sync((): Route => {
+    let followers = 0
+    return (_, response, headOnly) =>
+      Effect.suspend(() => {
+        if (followers >= maxFollowers) {
+          return refuse(response, 503, `${maxFollowers} clients already follow the events`, { "Retry-After": "5" })
+        }
+        response.writeHead(200, {
+          ...security,
+          ...notCached,
+          "Content-Type": "text/event-stream; charset=utf-8",
+          // So that the end of the events, at the server's close, is the end of the connection.
+          Connection: "close"
+        })
+        if (headOnly) return Effect.void
+        // The client is to know that it is connected, whenever the first event may come.
+        response.flushHeaders()
+        return Effect.acquireUseRelease(
+          Effect.sync(() => followers += 1),
+          () => EventStream.run(response, registry, hello(), events),
+          () => Effect.sync(() => followers -= 1)
+        )
       })
-      if (headOnly) return Effect.void
-      // The client is to know that it is connected, whenever the first event may come.
-      response.flushHeaders()
-      return Effect.acquireUseRelease(
-        Effect.sync(() => followers += 1),
-        () => EventStream.run(response, registry, hello(), events),
-        () => Effect.sync(() => followers -= 1)
-      )
+  })
+
+const asset = ({ body, etag, type }: (typeof assets)[keyof typeof assets]): Route => (request, response) => {
+  const headers = { "Content-Type": type, "Cache-Control": "no-cache", ETag: etag }
+  return request.headers["if-none-match"] === etag
+    ? Effect.sync(() => void response.writeHead(304, { ...security, ...headers }).end())
+    : answer(response, 200, headers, body)
+}
+
+const health: Route = (_, response) =>
+  answer(response, 200, { "Content-Type": "text/plain; charset=utf-8", ...notCached }, "ok\n")
+
+export const make = (options: HttpApiOptions): Effect.Effect<Handler> =>
+  Effect.gen(function*() {
+    const { authenticate, dispatcher, names, registry } = options
+    const openAi = OpenAiApi.make({
+      dispatcher,
+      bodies: yield* RequestBody.make,
+      headers: { ...security, ...notCached },
+      comments: options.comments
     })
+    const routes = new Map<string, Route>([
+      ["/healthz", health],
+      ["/api/nodes", nodes(registry)],
+      [
+        "/api/summary",
+        (_, response) =>
+          Effect.flatMap(
+            registry.list,
+            (list) => answer(response, 200, json, `${JSON.stringify(Summary.make(list))}\n`)
+          )
+      ],
+      ["/api/history", history(registry)],
+      ["/api/served", served(dispatcher)],
+      ["/api/events", yield* follow(options)],
+      ...Object.entries(assets).map(([path, file]) => [path, asset(file)] as const)
+    ])
 
-  const asset = (request: IncomingMessage, response: ServerResponse, { body, etag, type }: Asset) => {
-    const headers = { "Content-Type": type, "Cache-Control": "no-cache", ETag: etag }
-    return request.headers["if-none-match"] === etag
-      ? Effect.sync(() => void response.writeHead(304, { ...security, ...headers }).end())
-      : answer(response, 200, headers, body)
-  }
-
-  const routes = new Map<
-    string,
-    (request: IncomingMessage, response: ServerResponse, headOnly: boolean) => Effect.Effect<void>
-  >([
-    [
-      "/healthz",
-      (_, response) => answer(response, 200, { "Content-Type": "text/plain; charset=utf-8", ...notCached }, "ok\n")
-    ],
-    ["/api/nodes", (_, response, headOnly) => nodes(response, headOnly)],
-    ["/api/history", history],
-    [
-      "/api/served",
-      (_, response) =>
-        Effect.flatMap(dispatcher.served, (served) => answer(response, 200, json, `${JSON.stringify(served)}\n`))
-    ],
-    ["/api/events", (_, response, headOnly) => follow(response, headOnly)]
-  ])
-  for (const [path, file] of Object.entries(assets)) {
-    routes.set(path, (request, response) => asset(request, response, file))
-  }
-
-  return (request, response) =>
-    Effect.suspend(() => {
-      const refused = SameOrigin.refusal(request.headers, names)
-      const path = (request.url ?? "").replace(/[?#].*$/s, "")
-      if (path.startsWith("/v1/")) {
-        return refused === undefined || SameOrigin.isProgram(request.headers)
-          ? openAi.handle(path, request, response)
-          : openAi.refuse(response, 403, refused)
-      }
-      if (refused !== undefined) return refuse(response, 403, refused)
+    const read = (path: string, request: IncomingMessage, response: ServerResponse) => {
       const route = routes.get(path)
       if (route === undefined) return refuse(response, 404, "there is nothing here; the page is at /")
       return request.method === "GET" || request.method === "HEAD"
         ? route(request, response, request.method === "HEAD")
-        : refuse(response, 405, `${path} is only for reading`, { Allow: "GET, HEAD" })
-    })
-}
+        : refuse(response, 405, `${path} can only be read`, { Allow: "GET, HEAD" })
+    }
 
-type Asset = (typeof assets)[keyof typeof assets]
+    const handle: Handler = (request, response) =>
+      Effect.suspend(() => {
+        response.setHeader("Cross-Origin-Resource-Policy", "same-origin")
+        const path = (request.url ?? "").replace(/[?#].*$/s, "")
+        const isOpenAi = path.startsWith("/v1/")
+        const refused = SameOrigin.refusal(request.headers, names)
+        if (refused !== undefined && !(isOpenAi && SameOrigin.isProgram(request.headers, request.method))) {
+          return isOpenAi ? openAi.refuse(response, 403, refused) : refuse(response, 403, refused)
+        }
+        const cors = SameOrigin.corsHeaders(request.headers, names)
+        if (cors !== undefined) {
+          for (const [name, value] of Object.entries(cors)) response.setHeader(name, value)
+          if (request.method === "OPTIONS") return Effect.sync(() => void response.writeHead(204).end())
+        }
+        const go = () => isOpenAi ? openAi.handle(path, request, response) : read(path, request, response)
+        return authenticate === undefined || path === "/healthz" ? go() : Effect.matchEffect(authenticate(request), {
+          onFailure: ({ challenge, message }) => {
+            if (challenge !== undefined) response.setHeader("WWW-Authenticate", challenge)
+            return isOpenAi ? openAi.refuse(response, 401, message) : refuse(response, 401, message)
+          },
+          onSuccess: go
+        })
+      })
+    return handle
+  })

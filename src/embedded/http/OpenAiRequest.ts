@@ -30,7 +30,8 @@ const isRecord = (value: unknown): value is Json => typeof value === "object" &&
 const parse = (body: string): Either.Either<Json, Mistake> => {
   let parsed: unknown
   try {
-    parsed = JSON.parse(body)
+    // Windows' editors and shells put a byte order mark before a file's text.
+    parsed = JSON.parse(body.startsWith("\uFEFF") ? body.slice(1) : body)
   } catch {
     return mistake(body.trim() === "" ? "the request has no body; send JSON" : "the request's body is not JSON")
   }

@@ -26,7 +26,14 @@ type JsonObject<Message> =
 export type CapabilitiesJson = Json<Capabilities__Output>
 
 /** A node of the registry. Its times are the orchestrator's own: seconds since 1970. */
-export type NodeJson = Json<Node__Output>
+export type NodeJson = Json<Node__Output> & {
+  /** Why requests are not sent to its agent address; absent when they are. */
+  readonly address_problem?: string
+  /** Another agent that uses its id registered from this IP address within the last 10 minutes. */
+  readonly also_registered_from?: string
+  /** It said goodbye: it is stale because it was stopped. */
+  readonly stopped?: boolean
+}
 
 const plainCapabilities = PlainMessage.converter("orchion.v1.Capabilities")
 

@@ -1,48 +1,36 @@
-/** Who is in the cluster: the nodes by their id, which of them are silent, and what changes. */
+/** Who is in the cluster: the nodes by their id, which of them miss their heartbeats, and what changes. */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Daemon from "../../effect/Daemon.js"
 import { UnknownNode } from "../../orchestrator/Orchestrator.js"
-import { GpuHistory, type GpuHistoryJson } from "./GpuHistory.js"
+import * as Bytes from "../../text/Bytes.js"
+import { oneLine } from "../../text/Printable.js"
+import type { GpuHistoryJson } from "./GpuHistory.js"
 import type { CapabilitiesJson, NodeJson } from "./NodeJson.js"
+import { type Entry, type NodeDescription, NodeTable, type Now, type RegistryChanges } from "./NodeTable.js"
 
-/** What a node says of itself. */
-export interface NodeDescription {
-  readonly id: string
-  readonly hostname: string
-  /** `host:port` of its `NodeAgent` service. */
-  readonly agentAddress: string
-  readonly capabilities?: CapabilitiesJson
-}
+export type { NodeDescription, RegistryChanges }
 
-/** There is no room for one more node. */
+/** There is no room for one more node, or for what a node wants to say of itself. */
 export class RegistryFull extends Data.TaggedError("RegistryFull")<{
-  readonly maxNodes: number
+  readonly limit: { readonly nodes: number } | { readonly bytes: number }
 }> {
   override get message(): string {
-    return `this orchestrator holds no more than ${this.maxNodes} nodes; try again when one of them was dropped`
+    const retry = "retry when a node has been dropped"
+    return "nodes" in this.limit
+      ? `this orchestrator holds no more than ${this.limit.nodes} nodes; ${retry}`
+      : `the capabilities of all nodes take up the ${
+        Bytes.format(this.limit.bytes)
+      } that this orchestrator keeps of them; report fewer findings and labels, or ${retry}`
   }
 }
 
-/** What happened since a subscriber last asked, at most once per node. Removals come before all else. */
-export interface RegistryChanges {
-  /** `nodes` is everything there is: whatever else the subscriber knows of is gone. */
-  readonly reset: boolean
-  /** Ids of nodes that were dropped and have not come back. */
-  readonly removed: ReadonlyArray<string>
-  /** Nodes that are new, or described themselves anew, or became stale or came back. */
-  readonly nodes: ReadonlyArray<NodeJson>
-  /** Nodes of which nothing changed but when they were last seen. */
-  readonly seen: ReadonlyArray<NodeJson>
-}
-
-/** One who follows the registry. It holds a place in its history and no changes, however long it does not ask. */
+/** Follows the registry. It holds a place in its history and no changes, however long it does not ask. */
 export interface Subscription {
   /** Waits until something changed since the last time; the first time it answers with a reset, at once. */
   readonly next: Effect.Effect<RegistryChanges>
@@ -55,28 +43,43 @@ export interface NodeRegistryOptions {
   readonly dropAfter?: Duration.DurationInput
   /** Default 20,000. */
   readonly maxNodes?: number
+  /**
+   * Of all nodes' capabilities as JSON, in characters. Nodes with more than 16 KiB are refused at three quarters of it,
+   * so that a few that say much leave room for the others. Default 128 Mi.
+   */
+  readonly maxBytes?: number
 }
 
-/** Of the removals that are remembered for subscribers; one that is further behind gets a reset. */
-const maxRemovals = 4096
-
-interface Entry {
-  node: NodeJson
-  /** Of the GPUs; made when there is one. */
-  history: GpuHistory | undefined
-  /** Milliseconds on a clock that is never set: a machine that corrects its time must not lose its nodes. */
-  seenAt: number
-  /** The registry's revision when anything of it changed, its last sign of life included. */
-  revision: number
-  /** The registry's revision when anything else than its last sign of life changed. */
-  changed: number
+export interface NodeRegistry {
+  /** Adds a node, or replaces the one with its id. */
+  readonly register: (node: NodeDescription) => Effect.Effect<void, RegistryFull>
+  /** Notes a sign of life. */
+  readonly heartbeat: (id: string) => Effect.Effect<void, UnknownNode>
+  /** Replaces what is known of a node's hardware; a sign of life, too. `bytes` as in {@link NodeDescription}. */
+  readonly update: (
+    id: string,
+    capabilities: CapabilitiesJson,
+    bytes?: number
+  ) => Effect.Effect<void, UnknownNode | RegistryFull>
+  /** The node says goodbye: it is stopped and not lost, until it is heard again. */
+  readonly leave: (id: string) => Effect.Effect<void, UnknownNode>
+  readonly get: (id: string) => Effect.Effect<Option.Option<NodeJson>>
+  /** The IP address that a node registered from; empty when that is not known. */
+  readonly peer: (id: string) => Effect.Effect<string>
+  /** Recent samples of a node's GPUs; they outlive registrations. */
+  readonly gpuHistory: (id: string) => Effect.Effect<GpuHistoryJson, UnknownNode>
+  /** Of all capabilities as JSON, in characters. */
+  readonly bytes: Effect.Effect<number>
+  /** In the order of their first registration. */
+  readonly list: Effect.Effect<ReadonlyArray<NodeJson>>
+  /** Begins to follow the changes. */
+  readonly subscribe: Effect.Effect<Subscription>
+  /** The changes, conflated: a slow consumer gets what it missed as one. */
+  readonly changes: Stream.Stream<RegistryChanges>
 }
 
-/** The moment, in milliseconds: on the clock that is never set, and since 1970. */
-interface Now {
-  readonly steady: number
-  readonly unix: number
-}
+/** Below this, capabilities may use the last quarter of the registry's bytes. */
+const smallCapabilities = 16 * 1024
 
 const now: Effect.Effect<Now> = Clock.clockWith((clock) =>
   Effect.sync(() => ({
@@ -85,191 +88,102 @@ const now: Effect.Effect<Now> = Clock.clockWith((clock) =>
   }))
 )
 
-export class NodeRegistry extends Context.Tag("@orchion/node-agent/NodeRegistry")<
-  NodeRegistry,
-  {
-    /** Adds a node, or replaces the one with its id. */
-    readonly register: (node: NodeDescription) => Effect.Effect<void, RegistryFull>
-    /** Notes a sign of life. */
-    readonly heartbeat: (id: string) => Effect.Effect<void, UnknownNode>
-    /** Replaces what is known of a node's hardware; a sign of life too. */
-    readonly update: (id: string, capabilities: CapabilitiesJson) => Effect.Effect<void, UnknownNode>
-    readonly get: (id: string) => Effect.Effect<Option.Option<NodeJson>>
-    /** How a node's GPUs did of late; as far back as it has been known, it includes registrations anew. */
-    readonly gpuHistory: (id: string) => Effect.Effect<GpuHistoryJson, UnknownNode>
-    /** In the order of their first registration. */
-    readonly list: Effect.Effect<ReadonlyArray<NodeJson>>
-    /** Begins to follow the changes. */
-    readonly subscribe: Effect.Effect<Subscription>
-    /** The changes for one who takes them as fast as he can: what a slow consumer missed arrives as one. */
-    readonly changes: Stream.Stream<RegistryChanges>
-  }
->() {
-  /** Its watch over silent nodes ends with the scope. */
-  static readonly make = (
-    options: NodeRegistryOptions = {}
-  ): Effect.Effect<NodeRegistry["Type"], never, Scope.Scope> =>
-    Effect.gen(function*() {
-      const timeout = Duration.toMillis(options.heartbeatTimeout ?? "30 seconds")
-      const dropAfter = Duration.toMillis(options.dropAfter ?? "10 minutes")
-      const maxNodes = options.maxNodes ?? 20_000
-
-      const entries = new Map<string, Entry>()
-      const removals: Array<{ readonly id: string; readonly revision: number }> = []
-      /** Of the newest removal that is no longer remembered. */
-      let forgotten = 0
-      let revision = 0
-      let waiting: Array<() => void> = []
-
-      /** Makes a change, and wakes those who wait for one. */
-      const change = (make: (revision: number) => void) => {
-        revision += 1
-        make(revision)
-        const awakened = waiting
-        waiting = []
-        for (const wake of awakened) wake()
+/** Marks and drops nodes that are not heard; answers how many milliseconds may pass until there can be more of them. */
+const sweep = (table: NodeTable, timeout: number, dropAfter: number): Effect.Effect<number> =>
+  Effect.map(now, ({ steady }) => {
+    // Whoever registers meanwhile cannot be stale before a whole timeout is over.
+    let next = steady + timeout
+    for (const entry of table.entries) {
+      const staleAt = entry.seenAt + timeout
+      const droppedAt = staleAt + dropAfter
+      if (droppedAt <= steady) {
+        table.remove(entry.node.id)
+        continue
       }
+      if (staleAt <= steady && !entry.node.stale) table.lose(entry, false)
+      next = Math.min(next, entry.node.stale ? droppedAt : staleAt)
+    }
+    // Timers round to milliseconds: this is not to run again and again within the last one.
+    return Math.max(next - steady, 5)
+  })
 
-      const recorded = (
-        history: GpuHistory | undefined,
-        capabilities: CapabilitiesJson | undefined,
-        atUnix: number
-      ) => {
-        const gpus = capabilities?.gpus ?? []
-        if (history === undefined && gpus.length === 0) return undefined
-        const known = history ?? new GpuHistory()
-        known.record(gpus, atUnix)
-        return known
-      }
-
-      /** Notes a sign of life, which may have brought news. */
-      const touch = (entry: Entry, { steady, unix }: Now, news: Partial<NodeJson> | undefined) =>
-        change((revision) => {
-          const returned = entry.node.stale
-          const nowUnix = Math.floor(unix / 1000)
-          entry.node = { ...entry.node, ...news, last_seen_unix: nowUnix, stale: false }
-          if (news !== undefined) entry.history = recorded(entry.history, news.capabilities, nowUnix)
-          entry.seenAt = steady
-          entry.revision = revision
-          if (returned || news !== undefined) entry.changed = revision
-        })
-
-      const known = (id: string, news: Partial<NodeJson> | undefined): Effect.Effect<void, UnknownNode> =>
-        Effect.flatMap(now, (now) => {
-          const entry = entries.get(id)
-          if (entry === undefined) return new UnknownNode({ nodeId: id })
-          touch(entry, now, news)
-          return Effect.void
-        })
-
-      const register = (node: NodeDescription): Effect.Effect<void, RegistryFull> =>
-        Effect.flatMap(now, ({ steady, unix }) => {
-          const before = entries.get(node.id)
-          if (before === undefined && entries.size >= maxNodes) return new RegistryFull({ maxNodes })
-          const nowUnix = Math.floor(unix / 1000)
-          change((revision) =>
-            entries.set(node.id, {
-              node: {
-                id: node.id,
-                hostname: node.hostname,
-                ...(node.capabilities === undefined ? {} : { capabilities: node.capabilities }),
-                last_seen_unix: nowUnix,
-                agent_address: node.agentAddress,
-                stale: false,
-                registered_unix: nowUnix
-              },
-              history: recorded(before?.history, node.capabilities, nowUnix),
-              seenAt: steady,
-              revision,
-              changed: revision
-            })
-          )
-          return Effect.void
-        })
-
-      const remove = (id: string) =>
-        change((revision) => {
-          entries.delete(id)
-          removals.push({ id, revision })
-          if (removals.length > maxRemovals) forgotten = removals.shift()?.revision ?? forgotten
-        })
-
-      /** Marks and drops the silent; answers how many milliseconds may pass until there can be more of them. */
-      const sweep = Effect.map(now, ({ steady }) => {
-        // Whoever registers meanwhile cannot be stale before a whole timeout is over.
-        let next = steady + timeout
-        for (const [id, entry] of entries) {
-          const staleAt = entry.seenAt + timeout
-          const droppedAt = staleAt + dropAfter
-          if (droppedAt <= steady) {
-            remove(id)
-            continue
-          }
-          if (staleAt <= steady && !entry.node.stale) {
-            change((revision) => {
-              entry.node = { ...entry.node, stale: true }
-              entry.revision = revision
-              entry.changed = revision
-            })
-          }
-          next = Math.min(next, entry.node.stale ? droppedAt : staleAt)
-        }
-        // Timers round to milliseconds: this is not to run again and again within the last one.
-        return Math.max(next - steady, 5)
-      })
-      yield* Effect.forkScoped(Effect.forever(Effect.flatMap(sweep, (millis) => Effect.sleep(millis))))
-
-      const changesSince = (cursor: number): RegistryChanges => {
-        const all = [...entries.values()]
-        if (cursor < 0 || cursor < forgotten) {
-          return { reset: true, removed: [], nodes: all.map(({ node }) => node), seen: [] }
-        }
-        const touched = all.filter((entry) => entry.revision > cursor)
-        const removed = removals.filter(({ id, revision }) => revision > cursor && !entries.has(id))
-        return {
-          reset: false,
-          removed: [...new Set(removed.map(({ id }) => id))],
-          nodes: touched.filter(({ changed }) => changed > cursor).map(({ node }) => node),
-          seen: touched.filter(({ changed }) => changed <= cursor).map(({ node }) => node)
-        }
-      }
-
-      const changed = Effect.async<void>((resume) => {
-        const wake = () => resume(Effect.void)
-        waiting.push(wake)
-        return Effect.sync(() => {
-          waiting = waiting.filter((other) => other !== wake)
-        })
-      })
-
-      const subscribe = Effect.sync((): Subscription => {
-        let cursor = -1
-        const take = Effect.sync(() => {
-          const changes = changesSince(cursor)
-          cursor = revision
-          return changes
-        })
-        return { next: Effect.suspend(() => cursor === revision ? Effect.zipRight(changed, take) : take) }
-      })
-
-      return NodeRegistry.of({
-        register,
-        heartbeat: (id) => known(id, undefined),
-        update: (id, capabilities) => known(id, { capabilities }),
-        get: (id) => Effect.sync(() => Option.map(Option.fromNullable(entries.get(id)), ({ node }) => node)),
-        gpuHistory: (id) =>
-          Effect.flatMap(now, ({ unix }) => {
-            const entry = entries.get(id)
-            return entry === undefined
-              ? new UnknownNode({ nodeId: id })
-              : Effect.succeed(entry.history?.toJson(Math.floor(unix / 1000)) ?? { gpus: {} })
-          }),
-        list: Effect.sync(() => [...entries.values()].map(({ node }) => node)),
-        subscribe,
-        changes: Stream.unwrap(Effect.map(subscribe, ({ next }) => Stream.repeatEffect(next)))
-      })
+const subscribe = (table: NodeTable): Effect.Effect<Subscription> =>
+  Effect.sync(() => {
+    let cursor = -1
+    const changed = Effect.async<void>((resume) => {
+      const forget = table.onChange(() => resume(Effect.void))
+      return Effect.sync(forget)
     })
+    const take = Effect.sync(() => {
+      const changes = table.changesSince(cursor)
+      cursor = table.revision
+      return changes
+    })
+    return { next: Effect.suspend(() => cursor === table.revision ? Effect.zipRight(changed, take) : take) }
+  })
 
-  static readonly layer = (options?: NodeRegistryOptions): Layer.Layer<NodeRegistry> =>
-    Layer.scoped(NodeRegistry, NodeRegistry.make(options))
-}
+const warnOfTwo = ({ agentAddress, id, peer }: NodeDescription, other: string) =>
+  Effect.logWarning(
+    `Node ${oneLine(id, 100)} was registered from ${peer} (${
+      oneLine(agentAddress, 100)
+    }) while its agent on ${other} is alive: `
+      + "two agents use one id, and requests now go to the new one. Remove the copied state directory on one of them"
+  ).pipe(Effect.annotateLogs("node.id", oneLine(id, 253)))
+
+/** Its watch over silent nodes ends with the scope. */
+export const make = (
+  options: NodeRegistryOptions = {}
+): Effect.Effect<NodeRegistry, never, Daemon.Daemons | Scope.Scope> =>
+  Effect.gen(function*() {
+    const timeout = Duration.toMillis(options.heartbeatTimeout ?? "30 seconds")
+    const dropAfter = Duration.toMillis(options.dropAfter ?? "10 minutes")
+    const maxNodes = options.maxNodes ?? 20_000
+    const maxBytes = options.maxBytes ?? 128 * 1024 * 1024
+    const table = new NodeTable()
+    yield* Daemon.start(
+      "node sweep",
+      Effect.forever(Effect.flatMap(sweep(table, timeout, dropAfter), (millis) => Effect.sleep(millis)))
+    )
+
+    const fits = (bytes: number, before: number) =>
+      bytes <= before || table.bytes + bytes - before <= (bytes <= smallCapabilities ? maxBytes : maxBytes * 0.75)
+
+    const withEntry = <A, E>(id: string, use: (entry: Entry, now: Now) => Effect.Effect<A, E>) =>
+      Effect.flatMap(now, (now): Effect.Effect<A, E | UnknownNode> => {
+        const entry = table.get(id)
+        return entry === undefined ? new UnknownNode({ nodeId: id }) : use(entry, now)
+      })
+
+    return {
+      register: Effect.fn("NodeRegistry.register")(function*(node) {
+        const before = table.get(node.id)
+        if (before === undefined && table.size >= maxNodes) {
+          return yield* new RegistryFull({ limit: { nodes: maxNodes } })
+        }
+        if (!fits(node.bytes ?? 0, before?.bytes ?? 0)) return yield* new RegistryFull({ limit: { bytes: maxBytes } })
+        const other = table.put(node, yield* now)
+        if (other !== undefined) yield* warnOfTwo(node, other)
+      }),
+      heartbeat: (id) => withEntry(id, (entry, now) => Effect.sync(() => table.seen(entry, now))),
+      update: (id, capabilities, bytes = 0) =>
+        withEntry(id, (entry, now) => {
+          if (!fits(bytes, entry.bytes)) {
+            table.seen(entry, now)
+            return new RegistryFull({ limit: { bytes: maxBytes } })
+          }
+          return Effect.sync(() => table.update(entry, capabilities, bytes, now))
+        }),
+      leave: (id) => withEntry(id, (entry) => Effect.sync(() => table.lose(entry, true))),
+      get: (id) => Effect.sync(() => Option.map(Option.fromNullable(table.get(id)), ({ node }) => node)),
+      peer: (id) => Effect.sync(() => table.get(id)?.peer ?? ""),
+      gpuHistory: (id) =>
+        withEntry(
+          id,
+          ({ history }, { unix }) => Effect.succeed(history?.toJson(Math.floor(unix / 1000)) ?? { gpus: {} })
+        ),
+      bytes: Effect.sync(() => table.bytes),
+      list: Effect.sync(() => table.entries.map(({ node }) => node)),
+      subscribe: subscribe(table),
+      changes: Stream.unwrap(Effect.map(subscribe(table), ({ next }) => Stream.repeatEffect(next)))
+    }
+  })

@@ -1,4 +1,4 @@
-/** Who came, went silent, came back and was dropped, as lines of the log: one per kind and second, however many nodes. */
+/** Nodes that register, become stale, stop, come back and are dropped, in the log: one line per kind and second. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as GoDuration from "../../text/GoDuration.js"
@@ -6,8 +6,8 @@ import { printable } from "../../text/Printable.js"
 import type { NodeJson } from "./NodeJson.js"
 import type { NodeRegistry } from "./NodeRegistry.js"
 
-/** Of the nodes of one line, so many are named. */
-const named = 3
+/** Nodes that are named on one line. */
+const maxNamed = 3
 
 const nameOf = ({ hostname, id }: Pick<NodeJson, "hostname" | "id">) =>
   printable(hostname === "" || hostname === id ? id : `${hostname} (${id})`)
@@ -15,13 +15,13 @@ const nameOf = ({ hostname, id }: Pick<NodeJson, "hostname" | "id">) =>
 const line = (names: ReadonlyArray<string>, one: string, many: string) =>
   names.length === 1
     ? `Node ${names[0]} ${one}`
-    : `${names.length} nodes ${many}: ${names.slice(0, named).join(", ")}${
-      names.length > named ? ` and ${names.length - named} more` : ""
+    : `${names.length} nodes ${many}: ${names.slice(0, maxNamed).join(", ")}${
+      names.length > maxNamed ? ` and ${names.length - maxNamed} more` : ""
     }`
 
 /** Follows the registry until it is interrupted. */
 export const run = (
-  registry: NodeRegistry["Type"],
+  registry: NodeRegistry,
   heartbeatTimeout: Duration.DurationInput
 ): Effect.Effect<never> =>
   Effect.gen(function*() {
@@ -37,26 +37,28 @@ export const run = (
       for (const id of gone) known.delete(id)
 
       const registered: Array<string> = []
-      const silent: Array<string> = []
+      const stale: Array<string> = []
+      const stopped: Array<string> = []
       const returned: Array<string> = []
       for (const node of nodes) {
         const before = known.get(node.id)
         const name = nameOf(node)
         known.set(node.id, { name, stale: node.stale })
         if (before === undefined) registered.push(name)
-        else if (before.stale !== node.stale) (node.stale ? silent : returned).push(name)
+        else if (before.stale !== node.stale) {
+          ;(node.stopped === true ? stopped : node.stale ? stale : returned).push(name)
+        }
       }
 
       if (registered.length > 0) yield* Effect.logInfo(line(registered, "registered", "registered"))
       if (returned.length > 0) yield* Effect.logInfo(line(returned, "is back", "are back"))
-      if (silent.length > 0) {
-        yield* Effect.logWarning(line(silent, `is silent: nothing heard for ${silence}`, `are silent for ${silence}`))
-      }
-      if (dropped.length > 0) {
-        yield* Effect.logInfo(
-          line(dropped, "was dropped after its long silence", "were dropped after their long silence")
+      if (stopped.length > 0) yield* Effect.logInfo(line(stopped, "stopped", "stopped"))
+      if (stale.length > 0) {
+        yield* Effect.logWarning(
+          line(stale, `is stale: no heartbeat for ${silence}`, `are stale: no heartbeat for ${silence}`)
         )
       }
+      if (dropped.length > 0) yield* Effect.logInfo(line(dropped, "was dropped", "were dropped"))
       yield* Effect.sleep("1 second")
     }
   })

@@ -6,13 +6,14 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import type { EventStreamOptions } from "../../../src/embedded/http/EventStream.js"
-import { Dispatcher } from "../../../src/embedded/dispatch/Dispatcher.js"
+import * as Dispatcher from "../../../src/embedded/dispatch/Dispatcher.js"
 import * as HttpApi from "../../../src/embedded/http/HttpApi.js"
 import * as HttpListener from "../../../src/net/HttpListener.js"
 import type { CapabilitiesJson } from "../../../src/embedded/registry/NodeJson.js"
-import { NodeRegistry, type NodeRegistryOptions } from "../../../src/embedded/registry/NodeRegistry.js"
+import * as NodeRegistry from "../../../src/embedded/registry/NodeRegistry.js"
 import * as EventSource from "../EventSource.js"
 import * as Running from "../Running.js"
+import { watched } from "../Watched.js"
 
 const liveClock = Clock.make()
 
@@ -26,18 +27,18 @@ const hello = {
 
 const start = (
   options: {
-    readonly registry?: NodeRegistryOptions
+    readonly registry?: NodeRegistry.NodeRegistryOptions
     readonly events?: EventStreamOptions
     readonly maxFollowers?: number
   } = {}
 ) =>
   Effect.gen(function*() {
-    const registry = yield* NodeRegistry.make(options.registry)
-    const dispatcher = yield* Dispatcher.make(registry)
+    const registry = yield* watched(NodeRegistry.make(options.registry))
+    const dispatcher = yield* watched(Dispatcher.make(registry))
     // The registry goes by the test's clock, what waits for sockets by the real one.
     const { port } = yield* Effect.withClock(liveClock)(Effect.orDie(HttpListener.make(
       { host: "127.0.0.1", port: 0 },
-      HttpApi.make({
+      yield* HttpApi.make({
         registry,
         dispatcher,
         names: { bindAddress: "127.0.0.1", hostname: "box" },

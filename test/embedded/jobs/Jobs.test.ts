@@ -8,7 +8,7 @@ import * as GrpcError from "../../../src/grpc/GrpcError.js"
 import { methodOf } from "../../../src/grpc/GrpcService.js"
 import { OrchionLLMService } from "../../../src/proto/OrchionV1.js"
 
-type Make = Dispatcher["Type"]["embeddings"]
+type Make = Dispatcher["embeddings"]
 
 /** Jobs for embeddings, of a model that says how it goes. */
 const start = (embeddings: Make, options: Jobs.JobsOptions = {}) =>

@@ -5,7 +5,7 @@ import * as TestClock from "effect/TestClock"
 import { GpuHistory, type GpuSample, keyOf, spanSeconds } from "../../../src/embedded/registry/GpuHistory.js"
 import type { CapabilitiesJson } from "../../../src/embedded/registry/NodeJson.js"
 import * as NodeJson from "../../../src/embedded/registry/NodeJson.js"
-import { NodeRegistry } from "../../../src/embedded/registry/NodeRegistry.js"
+import * as NodeRegistry from "../../../src/embedded/registry/NodeRegistry.js"
 import * as Nodes from "../Nodes.js"
 import * as Running from "../Running.js"
 
@@ -30,6 +30,8 @@ const capabilities = (...gpus: ReadonlyArray<Gpu>): CapabilitiesJson => ({
   ...NodeJson.ofCapabilities({ ...Nodes.descriptions, labels: {}, engines: [], findings: [], disks: [] } as never),
   gpus: [...gpus]
 })
+
+import { watched } from "../Watched.js"
 
 describe("the history of GPUs", () => {
   it("has the figures of each GPU, oldest first, and what was unknown as such", () => {
@@ -108,7 +110,7 @@ describe("the history of GPUs", () => {
 describe("the orchestrator's history of a node's GPUs", () => {
   it.scoped("outlives a registration anew, and goes with the node", () =>
     Effect.gen(function*() {
-      const registry = yield* NodeRegistry.make({ heartbeatTimeout: "30 seconds", dropAfter: "1 minute" })
+      const registry = yield* watched(NodeRegistry.make({ heartbeatTimeout: "30 seconds", dropAfter: "1 minute" }))
       const node = { id: "a", hostname: "a", agentAddress: "", capabilities: capabilities(gpu()) }
       yield* registry.register(node)
       yield* TestClock.adjust("20 seconds")

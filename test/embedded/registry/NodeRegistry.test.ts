@@ -7,30 +7,27 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import {
-  NodeRegistry,
-  type NodeRegistryOptions,
-  type RegistryChanges
-} from "../../../src/embedded/registry/NodeRegistry.js"
+import * as NodeRegistry from "../../../src/embedded/registry/NodeRegistry.js"
+import { watched } from "../Watched.js"
 
 const described = (id: string, hostname = `host-of-${id}`) => ({ id, hostname, agentAddress: "10.0.0.1:50052" })
 
 /** The ids of what a change tells. */
-const told = ({ nodes, removed, reset, seen }: RegistryChanges) => ({
+const told = ({ nodes, removed, reset, seen }: NodeRegistry.RegistryChanges) => ({
   reset,
   removed,
   nodes: nodes.map(({ id }) => id),
   seen: seen.map(({ id }) => id)
 })
 
-const withRegistry = (options?: NodeRegistryOptions) =>
+const withRegistry = (options?: NodeRegistry.NodeRegistryOptions) =>
 <A, E>(
-  use: (registry: NodeRegistry["Type"]) => Effect.Effect<A, E>
-) => Effect.scoped(Effect.flatMap(NodeRegistry.make(options), use))
+  use: (registry: NodeRegistry.NodeRegistry) => Effect.Effect<A, E>
+) => Effect.scoped(Effect.flatMap(watched(NodeRegistry.make(options)), use))
 
 const usual = withRegistry()
 
-const staleness = (registry: NodeRegistry["Type"], id: string) =>
+const staleness = (registry: NodeRegistry.NodeRegistry, id: string) =>
   Effect.map(registry.get(id), Option.map(({ stale }) => stale))
 
 describe("NodeRegistry", () => {
