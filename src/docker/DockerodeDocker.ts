@@ -33,6 +33,8 @@ export interface DockerodeDockerOptions {
 /** What an engine answers at once, unless it is hung. A busy disk can make it take seconds. */
 const quick = Duration.seconds(15)
 const listDeadline = Duration.seconds(30)
+/** Room for the containers of the busiest machine. */
+const maxListBytes = 32 * 1024 * 1024
 
 const containerPath = (container: string, rest = "") => `/containers/${encodeURIComponent(container)}${rest}`
 
@@ -99,7 +101,8 @@ export const make = (
               all: true,
               filters: JSON.stringify({ label: Object.entries(labels).map(([key, value]) => `${key}=${value}`) })
             },
-            deadline: listDeadline
+            deadline: listDeadline,
+            maxBytes: maxListBytes
           },
           DockerApi.Summaries
         ),

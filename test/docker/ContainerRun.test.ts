@@ -10,7 +10,7 @@ import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import { Docker } from "../../src/docker/Docker.js"
 import type * as DockerError from "../../src/docker/api/DockerError.js"
 import * as Scripted from "./ScriptedDocker.js"
-import { asleepFor, sleepThrough } from "./Waiting.js"
+import { asleepFor, backOff, sleepThrough } from "./Waiting.js"
 
 const create = "POST /containers/create"
 const start = "POST /containers/abc/start"
@@ -174,9 +174,9 @@ describe("a container that is run", () => {
         yield* Deferred.await(scoped)
         yield* server.down
         yield* Deferred.succeed(end, undefined)
-        yield* sleepThrough(200)
+        yield* backOff(200)
         yield* server.up
-        yield* sleepThrough(400)
+        yield* backOff(400)
         yield* Fiber.join(fiber)
       }).pipe(Effect.provide(Scripted.layer(server)))
       assert.deepStrictEqual(changes(server), [stop, remove])
@@ -443,7 +443,7 @@ describe("GPUs", () => {
       server.on("GET /version", Scripted.json({ Version: "20.10.24", ApiVersion: "1.41" }))
       const old = yield* failure(server, { gpus: { vendor: "amd", devices: "all" } })
       assert.strictEqual(old._tag, "GpuUnavailable")
-      assert.include(old.message, "Docker 20.10.24 does not know the Container Device Interface")
+      assert.include(old.message, "Docker 20.10.24 does not support the Container Device Interface")
       assert.deepStrictEqual(changes(server), [])
     }))
 })

@@ -1,3 +1,4 @@
+import * as http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -147,7 +148,7 @@ describe("requests to the engine", () => {
         more()
       }))
       assert.strictEqual(error._tag, "DockerRequestFailed")
-      assert.include(error.message, "longer than 32.0 MiB")
+      assert.include(error.message, "longer than 4.0 MiB")
       yield* server.until(() => server.connections() === 0)
     }))
 
@@ -277,5 +278,32 @@ describe("an engine that comes and goes", () => {
         yield* server.up
         yield* docker.ping
       }).pipe(Effect.provide(Scripted.layer(server)))
+    }))
+})
+
+describe("a mistake in a handler", () => {
+  it.scopedLive("fails the one request, and no other", () =>
+    Effect.gen(function*() {
+      const server = yield* Scripted.make
+      server.on("GET /x", Scripted.json({}))
+      const transport = yield* DockerTransport.make(server.environment)
+      const request = { operation: "ask", method: "GET", path: "/x", deadline: "5 seconds" } as const
+      yield* transport.call(request)
+      const error = yield* Effect.acquireUseRelease(
+        Effect.sync(() => {
+          const { read } = http.IncomingMessage.prototype
+          http.IncomingMessage.prototype.read = function(this: http.IncomingMessage, size) {
+            // The server's requests, in the same process, have no status.
+            if (this.statusCode !== null) throw new Error("planted")
+            return Reflect.apply(read, this, [size]) as unknown
+          }
+          return read
+        }),
+        () => Effect.flip(transport.call(request)),
+        (read) => Effect.sync(() => http.IncomingMessage.prototype.read = read)
+      )
+      assert.strictEqual(error._tag, "DockerUnreachable")
+      yield* transport.call(request)
+      yield* server.until(() => server.connections() === 0)
     }))
 })
