@@ -5,9 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import type { Capabilities } from "../capabilities/Capabilities.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
 import { AgentConfig, type AgentSettings, rooms } from "./AgentConfig.js"
+import { known } from "../node/Fields.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
@@ -32,6 +34,9 @@ export type AgentStartError = InvalidSetting | StateDirectoryInUse | StateFileEr
 /** How long a request that tests the connection may take: a beat must be over before many more are due. */
 const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
   Duration.clamp(heartbeatInterval, { minimum: "1 second", maximum: "5 seconds" })
+
+/** Between looks at the state directory: those of the heartbeats, but not more often than this. */
+const minCheckInterval = Duration.seconds(1)
 
 /** What contradicts itself is found before anything starts; an agent without engines does not load what knows of them. */
 const checkEngineSettings = Effect.flatMap(AgentConfig, (config) =>
@@ -69,7 +74,12 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
       const reporter = yield* Reporter.Reporter
       const server = yield* NodeAgentServer
       const { join } = yield* Daemon.Daemons
+      const state = yield* StateDirectory
       const session = yield* Daemon.start("session", Session.run(config))
+      yield* Daemon.start(
+        "state directory",
+        Effect.repeat(state.check, Schedule.spaced(Duration.max(config.heartbeatInterval, minCheckInterval)))
+      )
       // Heartbeats go on while answers end and engines stop: what takes its time is not to look like a death.
       yield* Effect.addFinalizer(() =>
         Effect.gen(function*() {
@@ -109,7 +119,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
           )
         )),
         Layer.provide(LocalCapabilities.layer({
-          stateDir: stateDir(config),
+          ...known({ stateDir: stateDir(config) }),
           orchestratorAddress: config.orchestrator,
           ...(Option.isSome(config.dockerHost) ? { dockerHost: config.dockerHost.value } : {})
         }))

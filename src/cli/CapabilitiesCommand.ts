@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { Capabilities } from "../capabilities/Capabilities.js"
+import { known } from "../node/Fields.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
 import { NodeCapabilities } from "../node/NodeCapabilities.js"
 import * as AgentConfig from "../agent/AgentConfig.js"
@@ -57,7 +58,7 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
   Effect.gen(function*() {
     const values = yield* Setting.readTable(settings, sources)
     const live = LocalCapabilities.layer({
-      stateDir: stateDirOf(values),
+      ...known({ stateDir: stateDirOf(values) }),
       orchestratorAddress: values.orchestrator,
       ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})
     })

@@ -28,7 +28,10 @@ const own = (orchestratorPort: number, host: string): Source.Source =>
 
 const ownDefaults: Source.Source = {
   origin: () => "the dev command's default",
-  lookup: (name) => name === AgentConfig.settings.stateDir.name ? [path.join(defaultStateDir(), "dev")] : []
+  lookup: (name) => {
+    const directory = name === AgentConfig.settings.stateDir.name ? defaultStateDir() : undefined
+    return directory === undefined ? [] : [path.join(directory, "dev")]
+  }
 }
 
 export const run = (sources: ReadonlyArray<Source.Source>) =>

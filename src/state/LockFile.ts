@@ -1,10 +1,18 @@
 /**
- * A lock that a process holds on a name in the file system, and that a process that was killed does not hold on to:
- * the file names its owner by pid and start time, and an owner that no longer runs is succeeded.
+ * A lock that a process holds on a directory, and that a process that was killed does not hold on to.
+ *
+ * A file names the owner by pid and start time, and the name of a Unix socket that the owner listens on. An owner that no
+ * longer runs and no longer listens is succeeded. The socket is what two containers on one volume know each other by: each
+ * may be pid 1, and neither sees the other's processes.
  */
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as SystemError from "../text/SystemError.js"
+import * as LockSocket from "./LockSocket.js"
+import * as StateFile from "./StateFile.js"
 
 /** Another process holds the lock. */
 export class Locked extends Data.TaggedError("Locked")<{ readonly pid: number }> {}
@@ -13,8 +21,18 @@ export class Locked extends Data.TaggedError("Locked")<{ readonly pid: number }>
 export class LockFailed extends Data.TaggedError("LockFailed")<{ readonly cause: unknown }> {}
 
 export interface Lock {
-  readonly release: Effect.Effect<void>
+  /** Whether the lock is still where it was made, and ours. Throws the system's error where that cannot be known. */
+  readonly isHeld: () => boolean
+  /** Fails with the system's error when the names cannot be removed; the lock is given up all the same. */
+  readonly release: Effect.Effect<void, unknown>
 }
+
+/** The names of a lock, in a directory. */
+export const lockName = "agent.lock"
+export const socketName = "agent.sock"
+
+/** A pid, a start time and the name of a socket. */
+const maxBytes = 1024
 
 /**
  * When a process started, in a unit of its system's; with the pid it names a process for good, as pids are used again.
@@ -37,74 +55,155 @@ const isRunning = (pid: number): boolean => {
     return true
   } catch (error) {
     // A process that we may not signal runs all the same.
-    return error instanceof Error && "code" in error && error.code === "EPERM"
+    return SystemError.codeOf(error) === "EPERM"
   }
 }
 
-/** The pid of the process that holds the lock; `undefined` when it is gone or the file is not a lock's. */
-const holder = (content: string): number | undefined => {
-  const [line, started] = content.split("\n")
-  const pid = Number(line)
-  if (!Number.isInteger(pid) || pid <= 0 || !isRunning(pid)) return undefined
+/** What a lock file says. */
+export interface Owner {
+  readonly pid: number
+  /** Empty where its system did not tell. */
+  readonly startedAt: string
+  /** The name of its socket before the lock was taken; `undefined` where it has none. */
+  readonly socket: string | undefined
+}
+
+/** `undefined` for what is not a lock's content. */
+export const parse = (content: string): Owner | undefined => {
+  const [line = "", startedAt = "", socket = ""] = content.split("\n")
+  if (!/^\d{1,10}$/.test(line) || Number(line) <= 0) return undefined
+  return {
+    pid: Number(line),
+    startedAt,
+    // It becomes a path.
+    socket: /^agent\.[0-9a-f]{12}\.sock$/.test(socket) ? socket : undefined
+  }
+}
+
+/** Whether the owner is a process that this one can see. */
+const isSeen = ({ pid, startedAt }: Owner): boolean => {
+  if (!isRunning(pid)) return false
   const now = startTime(pid)
   // The lock of a process that is this one by its pid alone is left over from an earlier life, as in a container,
   // where every agent may be pid 1.
-  if (now === "") return pid === process.pid ? undefined : pid
-  return started === now ? pid : undefined
+  return now === "" ? pid !== process.pid : startedAt === now
 }
 
-const readOrEmpty = (file: string): string => {
+/** The owner has renamed its socket when it took the lock, or is about to. */
+const listens = (directory: string, { socket }: Owner): Effect.Effect<boolean> =>
+  socket === undefined
+    ? Effect.succeed(false)
+    : Effect.if(LockSocket.isAlive(path.join(directory, socket)), {
+      onTrue: () => Effect.succeed(true),
+      onFalse: () => LockSocket.isAlive(path.join(directory, socketName))
+    })
+
+const attempt = <A>(work: () => A): Effect.Effect<A, LockFailed> =>
+  Effect.try({ try: work, catch: (cause) => new LockFailed({ cause }) })
+
+/** Gives the prepared file the lock's name; false when the name is taken. */
+const link = (own: string, file: string): Effect.Effect<boolean, LockFailed> =>
+  attempt(() => {
+    try {
+      // A link, unlike a rename, fails when the name is taken, and shows the file with its content or not at all.
+      fs.linkSync(own, file)
+      return true
+    } catch (error) {
+      if (SystemError.codeOf(error) === "EEXIST") return false
+      throw error
+    }
+  })
+
+/**
+ * Moves a dead owner's lock away. Of several that find the same dead owner only one gets to; what was moved must be what
+ * was read, else it was a living owner's, and goes back.
+ */
+const moveAway = (directory: string, file: string, found: string, owner: Owner | undefined) =>
+  attempt(() => {
+    const aside = `${file}.${randomBytes(6).toString("hex")}.stale`
+    try {
+      fs.renameSync(file, aside)
+    } catch (error) {
+      if (SystemError.codeOf(error) === "ENOENT") return
+      throw error
+    }
+    if (StateFile.read(aside, maxBytes) === found) {
+      if (owner?.socket !== undefined) fs.rmSync(path.join(directory, owner.socket), { force: true })
+    } else {
+      try {
+        fs.linkSync(aside, file)
+      } catch {
+        // Someone else has the lock by now.
+      }
+    }
+    fs.rmSync(aside, { force: true })
+  })
+
+/** Removes a name, and remembers the first error of several such. */
+const remove = (file: string): unknown => {
   try {
-    return fs.readFileSync(file, "utf8")
-  } catch {
-    return ""
+    fs.rmSync(file, { force: true })
+    return undefined
+  } catch (error) {
+    return error
   }
 }
 
-/** Takes the lock or fails at once. */
-export const acquire = (file: string): Effect.Effect<Lock, Locked | LockFailed> =>
-  Effect.suspend((): Effect.Effect<Lock, Locked | LockFailed> => {
-    const content = `${process.pid}\n${startTime("self")}\n`
-    const own = `${file}.${process.pid}.tmp`
-    try {
-      fs.writeFileSync(own, content, { mode: 0o600 })
-      // A few rounds: each time around, another process has succeeded a dead owner just before us.
-      for (let round = 0; round < 10; round++) {
-        try {
-          // A link, unlike a rename, fails when the name is taken, and shows the file with its content or not at all.
-          fs.linkSync(own, file)
-          return Effect.succeed({
-            release: Effect.sync(() => {
-              if (readOrEmpty(file) === content) fs.rmSync(file, { force: true })
-            })
-          })
-        } catch (error) {
-          if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
-        }
-        const found = readOrEmpty(file)
-        const pid = holder(found)
-        if (pid !== undefined) return Effect.fail(new Locked({ pid }))
-        // Of several that find the same dead owner only one gets to move the file away; what was moved must be what
-        // was read, else it was a living owner's, and goes back.
-        const aside = `${file}.${process.pid}.stale`
-        try {
-          fs.renameSync(file, aside)
-        } catch {
-          continue
-        }
-        if (readOrEmpty(aside) !== found) {
-          try {
-            fs.linkSync(aside, file)
-          } catch {
-            // Someone else has the lock by now.
+/** A few rounds: each time around, another process has succeeded a dead owner just before us. */
+const maxRounds = 10
+
+/** Takes the lock of a directory or fails at once. */
+export const acquire = (directory: string): Effect.Effect<Lock, Locked | LockFailed> =>
+  Effect.gen(function*() {
+    const file = path.join(directory, lockName)
+    const privateSocket = `agent.${randomBytes(6).toString("hex")}.sock`
+    // It listens before the lock can be seen, so that an owner is never taken for dead.
+    const socket = yield* Effect.mapError(
+      LockSocket.listen(path.join(directory, privateSocket)),
+      (cause) => new LockFailed({ cause })
+    )
+    const content = `${process.pid}\n${startTime("self")}\n${socket === undefined ? "" : privateSocket}\n`
+    const giveUp = Effect.sync(() => {
+      socket?.close()
+      remove(path.join(directory, privateSocket))
+    })
+
+    const take = Effect.gen(function*() {
+      const own = yield* attempt(() => StateFile.createTemporary(file, content))
+      yield* Effect.gen(function*() {
+        for (let round = 0; round < maxRounds; round++) {
+          if (yield* link(own, file)) return
+          const found = (yield* attempt(() => StateFile.read(file, maxBytes))) ?? ""
+          const owner = parse(found)
+          if (owner !== undefined && (isSeen(owner) || (yield* listens(directory, owner)))) {
+            return yield* new Locked({ pid: owner.pid })
           }
+          yield* moveAway(directory, file, found, owner)
         }
-        fs.rmSync(aside, { force: true })
+        return yield* new LockFailed({ cause: new Error(`${file} is contended`) })
+      }).pipe(Effect.ensuring(Effect.sync(() => remove(own))))
+      if (socket !== undefined) {
+        yield* attempt(() => fs.renameSync(path.join(directory, privateSocket), path.join(directory, socketName)))
       }
-      return Effect.fail(new LockFailed({ cause: new Error(`${file} is contended`) }))
-    } catch (error) {
-      return Effect.fail(new LockFailed({ cause: error }))
-    } finally {
-      fs.rmSync(own, { force: true })
+    })
+    yield* Effect.onError(take, () => giveUp)
+
+    const isHeld = () => StateFile.read(file, maxBytes) === content
+    return {
+      isHeld,
+      release: Effect.suspend(() => {
+        let failure: unknown
+        try {
+          // What another has taken over is not ours to remove.
+          if (isHeld()) {
+            failure = socket === undefined ? undefined : remove(path.join(directory, socketName))
+            failure ??= remove(file)
+          }
+        } catch (error) {
+          failure = error
+        }
+        socket?.close()
+        return failure === undefined ? Effect.void : Effect.fail(failure)
+      })
     }
-  })
+  }).pipe(Effect.uninterruptible)

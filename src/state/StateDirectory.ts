@@ -5,9 +5,13 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
 import type { InvalidSetting } from "../config/Setting.js"
-import { stateDir, StateSettings } from "./StateSettings.js"
+import * as SystemError from "../text/SystemError.js"
 import * as LockFile from "./LockFile.js"
+import * as SafeDirectory from "./SafeDirectory.js"
+import * as StateFile from "./StateFile.js"
+import { stateDir, StateSettings } from "./StateSettings.js"
 
 /** Another agent is running on the same state directory. */
 export class StateDirectoryInUse extends Data.TaggedError("StateDirectoryInUse")<{
@@ -31,124 +35,199 @@ export class StateFileError extends Data.TaggedError("StateFileError")<{
   }
 }
 
-const describe = (error: unknown): string => {
-  const code = error instanceof Error && "code" in error ? error.code : undefined
-  switch (code) {
-    case "EACCES":
-    case "EPERM":
-      return "this user may not write there"
-    case "EROFS":
-      return "it is on a read-only file system"
-    case "ENOSPC":
-      return "the disk is full"
-    case "EDQUOT":
-      return "the disk quota is used up"
-    case "ENOTDIR":
-    case "EEXIST":
-      return "a part of the path is a file, not a directory"
-    case "ENOENT":
-      return "it cannot be made there"
-    case "ENAMETOOLONG":
-      return "the path is too long"
-    default:
-      return error instanceof Error ? error.message : String(error)
-  }
+/** The largest state file. */
+const maxBytes = 1024 * 1024
+
+const words: Readonly<Record<string, string>> = {
+  EACCES: "this user may not write there",
+  EEXIST: "a part of the path is a file, not a directory",
+  ENOENT: "it cannot be made there",
+  ENOTDIR: "a part of the path is a file, not a directory",
+  EPERM: "this user may not write there",
+  EROFS: "it is on a read-only file system"
 }
 
 /** What may be over later without a change of the settings. */
-const passing = new Set(["EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "ESTALE"])
+const passing = new Set(["EAGAIN", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "ESTALE"])
 
-const isPassing = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && passing.has(String(error.code))
-
-/**
- * Makes a directory and those above it. (Node's own recursive form never returns where a file system answers ENOENT to
- * a directory whose parent exists, as /proc does.)
- */
-const makeDirectory = (directory: string): void => {
-  if (fs.existsSync(directory)) {
-    if (!fs.statSync(directory).isDirectory()) throw Object.assign(new Error("a file"), { code: "ENOTDIR" })
-    return
-  }
-  makeDirectory(path.dirname(directory))
-  fs.mkdirSync(directory, { mode: 0o700 })
-}
+const isPassing = (error: unknown): boolean => passing.has(SystemError.codeOf(error) ?? "")
 
 export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirectory")<
   StateDirectory,
   {
     readonly path: string
-    /** A state file's text; `undefined` when there is none. */
+    /** A state file's text, of at most 1 MiB; `undefined` when there is none. */
     readonly read: (name: string) => Effect.Effect<string | undefined, StateFileError>
     /** Writes a file that exists whole or not at all, with mode 0600. */
     readonly write: (name: string, text: string) => Effect.Effect<void, InvalidSetting>
+    /**
+     * Notices that the directory was deleted, taken over or became read-only since it was opened. A deleted one is made
+     * again with what was read from it and written to it; the rest is logged, once.
+     */
+    readonly check: Effect.Effect<void>
   }
 >() {
   /** The directory of the settings: made when missing, and locked until the scope closes. */
-  static readonly layer: Layer.Layer<StateDirectory, InvalidSetting | StateDirectoryInUse, StateSettings> = Layer
-    .scoped(
-      StateDirectory,
-      Effect.gen(function*() {
-        const config = yield* StateSettings
-        const directory = path.resolve(stateDir(config))
-        const unusable = (error: unknown) =>
-          config.refuse("stateDir", describe(error), "a directory that this user can write to", {
-            value: directory,
-            mayPass: isPassing(error)
-          })
-        const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
+  static readonly layer: Layer.Layer<
+    StateDirectory,
+    InvalidSetting | StateDirectoryInUse | StateFileError,
+    StateSettings
+  > = Layer.scoped(StateDirectory, Effect.suspend(() => make))
+}
 
-        yield* attempt(() => makeDirectory(directory))
-        yield* Effect.acquireRelease(
-          Effect.catchTag(
-            LockFile.acquire(path.join(directory, "agent.lock")),
-            "LockFailed",
-            ({ cause }) => Effect.fail(unusable(cause))
-          ).pipe(
-            Effect.catchTag("Locked", ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })))
-          ),
-          (lock) => lock.release
-        )
+/** A lock file that is not what an agent wrote is a state file like any other. */
+const lockError = (directory: string, cause: StateFile.UnsafeFile) =>
+  new StateFileError({ file: path.join(directory, LockFile.lockName), ...fieldsOf(cause) })
 
-        return {
-          path: directory,
-          read: (name) =>
-            Effect.try({
-              try: () => {
-                const file = path.join(directory, name)
-                // Only a name that is not there at all is no file: a link to a disk that is not mounted is one.
-                return fs.lstatSync(file, { throwIfNoEntry: false }) === undefined
-                  ? undefined
-                  : fs.readFileSync(file, "utf8")
-              },
-              catch: (error) =>
-                new StateFileError({
-                  file: path.join(directory, name),
-                  problem: `cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-                  remedy: "give this user the right to read it"
-                })
-            }),
-          write: (name, text) =>
-            attempt(() => {
-              const file = path.join(directory, name)
-              const temporary = `${file}.${process.pid}.tmp`
-              try {
-                const handle = fs.openSync(temporary, "w", 0o600)
-                try {
-                  // Unlike writeSync, it goes on when the system took a part.
-                  fs.writeFileSync(handle, text)
-                  // Without it a power cut can leave the new name with no content behind it.
-                  fs.fsyncSync(handle)
-                } finally {
-                  fs.closeSync(handle)
-                }
-                fs.renameSync(temporary, file)
-              } catch (error) {
-                fs.rmSync(temporary, { force: true })
-                throw error
-              }
-            })
+const fieldsOf = ({ problem, remedy }: StateFile.UnsafeFile) => ({
+  problem: `cannot be read: it ${problem}`,
+  remedy
+})
+
+/** Notices what happens to an open directory. */
+const makeCheck = (options: {
+  readonly directory: string
+  readonly lock: Ref.Ref<LockFile.Lock>
+  /** The files that are put back into a directory that was deleted. */
+  readonly files: ReadonlyMap<string, string>
+}) =>
+  Effect.gen(function*() {
+    const { directory, files, lock } = options
+    const logged = yield* Ref.make<string | undefined>(undefined)
+    const attempt = <A>(work: () => A) =>
+      Effect.try({ try: work, catch: (cause) => new LockFile.LockFailed({ cause }) })
+    const problem = (line: string) =>
+      Effect.flatMap(
+        Ref.getAndSet(logged, line),
+        (before) => before === line ? Effect.void : Effect.logError(line)
+      )
+    const usable = Effect.flatMap(
+      Ref.getAndSet(logged, undefined),
+      (before) =>
+        before === undefined ? Effect.void : Effect.logInfo(`The state directory ${directory} is usable again`)
+    )
+
+    /** The lock is not there, or not ours. */
+    const retake = Effect.gen(function*() {
+      const wasDeleted = !fs.existsSync(directory)
+      yield* attempt(() => SafeDirectory.open(directory))
+      const before = yield* Ref.get(lock)
+      yield* Ref.set(lock, yield* LockFile.acquire(directory))
+      yield* Effect.ignore(before.release)
+      for (const [name, text] of files) {
+        const file = path.join(directory, name)
+        yield* attempt(() => fs.existsSync(file) ? undefined : StateFile.write(file, text))
+      }
+      yield* Effect.logWarning(
+        wasDeleted
+          ? `The state directory ${directory} was deleted while the agent runs: made it again with this node's id`
+          : `The lock of the state directory ${directory} was removed while the agent runs: took it again`
+      )
+    }).pipe(
+      Effect.catchTag(
+        "Locked",
+        ({ pid }) =>
+          problem(`Another agent (pid ${pid}) took over the state directory ${directory}: stop one of the two`)
+      ),
+      Effect.catchTag("LockFailed", (error) =>
+        problem(
+          `The state directory ${directory} is gone and cannot be made again: ${
+            SystemError.describe(error.cause, words)
+          }; this node keeps its id until the agent stops`
+        ))
+    )
+
+    return Effect.suspend(() =>
+      Effect.flatMap(Ref.get(lock), (held) => {
+        try {
+          if (!held.isHeld()) return retake
+          // On a file system that became read-only also for root.
+          fs.accessSync(directory, fs.constants.W_OK)
+          return usable
+        } catch (error) {
+          return isPassing(error)
+            ? Effect.logDebug(`The state directory cannot be checked now: ${SystemError.describe(error)}`)
+            : problem(
+              `The state directory ${directory} cannot be written any more: ${
+                SystemError.describe(error)
+              }; what the agent `
+                + "learns now is lost when it stops"
+            )
         }
       })
+    ).pipe(Effect.annotateLogs("event", "state-directory"))
+  })
+
+const make = Effect.gen(function*() {
+  const config = yield* StateSettings
+  const configured = stateDir(config)
+  if (configured === undefined) {
+    return yield* config.refuse(
+      "stateDir",
+      "this user has no home directory to keep it in",
+      "a directory that this user can write to"
     )
-}
+  }
+  const directory = path.resolve(configured)
+  const unusable = (error: unknown) =>
+    config.refuse(
+      "stateDir",
+      SystemError.describe(error, words),
+      error instanceof SafeDirectory.UnsafeDirectory ? error.remedy : "a directory that this user can write to",
+      { value: directory, mayPass: isPassing(error) }
+    )
+  const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
+
+  yield* attempt(() => SafeDirectory.open(directory))
+  const lock = yield* Effect.acquireRelease(
+    LockFile.acquire(directory).pipe(
+      Effect.flatMap(Ref.make),
+      Effect.catchTags({
+        Locked: ({ pid }) => Effect.fail(new StateDirectoryInUse({ path: directory, pid })),
+        LockFailed: ({ cause }) =>
+          Effect.fail(cause instanceof StateFile.UnsafeFile ? lockError(directory, cause) : unusable(cause))
+      })
+    ),
+    (lock) =>
+      Effect.flatMap(Ref.get(lock), ({ release }) => release).pipe(
+        Effect.catchAll((error) =>
+          Effect.logWarning(
+            `The lock of the state directory ${directory} cannot be removed: ${
+              SystemError.describe(error)
+            }; the next start `
+              + "replaces it"
+          )
+        )
+      )
+  )
+
+  const files = new Map<string, string>()
+  return StateDirectory.of({
+    path: directory,
+    read: Effect.fn("StateDirectory.read")((name: string) => {
+      const file = path.join(directory, name)
+      return Effect.try({
+        try: () => {
+          const text = StateFile.read(file, maxBytes)
+          if (text !== undefined) files.set(name, text)
+          return text
+        },
+        catch: (error) =>
+          error instanceof StateFile.UnsafeFile
+            ? new StateFileError({ file, ...fieldsOf(error) })
+            : new StateFileError({
+              file,
+              problem: `cannot be read: ${SystemError.describe(error)}`,
+              remedy: isPassing(error) ? "try again" : "give this user the right to read it"
+            })
+      })
+    }),
+    write: Effect.fn("StateDirectory.write")((name: string, text: string) =>
+      attempt(() => {
+        files.set(name, text)
+        StateFile.write(path.join(directory, name), text)
+      })
+    ),
+    check: yield* makeCheck({ directory, lock, files })
+  })
+})

@@ -22,18 +22,32 @@ export class StateSettings
   extends Context.Tag("@orchion/node-agent/StateSettings")<StateSettings, Setting.Settings<typeof table>>()
 {}
 
-/** The state directory when no setting names one. */
-export const defaultStateDir = (env: NodeJS.ProcessEnv = process.env): string => {
+/** The user's home directory; `undefined` for a user who has neither HOME nor an entry in the user database. */
+const homeDirectory = (): string | undefined => {
+  try {
+    const home = os.homedir()
+    return home === "" ? undefined : home
+  } catch {
+    return undefined
+  }
+}
+
+/** The state directory when no setting names one; `undefined` for a user without a home directory. */
+export const defaultStateDir = (env: NodeJS.ProcessEnv = process.env): string | undefined => {
   // systemd lists several directories with colons in between; the first is ours.
   const systemd = env["STATE_DIRECTORY"]?.split(":")[0]
   if (systemd !== undefined && systemd !== "") return systemd
   if (process.getuid?.() === 0) return "/var/lib/orchion"
   const xdg = env["XDG_STATE_HOME"]
   if (xdg !== undefined && path.isAbsolute(xdg)) return path.join(xdg, "orchion")
-  if (process.platform === "win32") return path.join(env["LOCALAPPDATA"] ?? os.homedir(), "Orchion")
-  return path.join(os.homedir(), ".local", "state", "orchion")
+  const home = homeDirectory()
+  if (process.platform === "win32") {
+    const local = env["LOCALAPPDATA"] ?? home
+    return local === undefined ? undefined : path.join(local, "Orchion")
+  }
+  return home === undefined ? undefined : path.join(home, ".local", "state", "orchion")
 }
 
-/** The state directory of these settings. */
-export const stateDir = (settings: Pick<StateSettings["Type"], "stateDir">): string =>
+/** The state directory of these settings; `undefined` where there is none to be had. */
+export const stateDir = (settings: Pick<StateSettings["Type"], "stateDir">): string | undefined =>
   Option.getOrElse(settings.stateDir, () => defaultStateDir())
