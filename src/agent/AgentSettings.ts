@@ -3,15 +3,15 @@ import * as Setting from "../config/Setting.js"
 import * as Format from "../config/SettingFormat.js"
 
 export const cluster = Setting.group("Cluster", {
-  orchestrator: Setting.setting("orchestrator", Format.hostPort, {
+  orchestrator: Setting.setting("orchestrator", Format.target(50_051), {
     description: "gRPC address of the orchestrator to join",
     default: "localhost:50051"
   }),
-  heartbeatInterval: Setting.setting("heartbeat-interval", Format.durationBetween("100ms", "1h"), {
+  heartbeatInterval: Setting.setting("heartbeat-interval", Format.durationBetween("10ms", "24h"), {
     description: "Time between heartbeats",
     default: "5s"
   }),
-  capabilityInterval: Setting.setting("capability-interval", Format.durationBetween("500ms", "24h"), {
+  capabilityInterval: Setting.setting("capability-interval", Format.durationBetween("50ms", "24h"), {
     description: "Hardware polling interval",
     default: "10s"
   })

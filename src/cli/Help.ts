@@ -1,13 +1,11 @@
-/** The help of each command, for a terminal. */
+/** The help of each command, from the table of commands and settings, for a terminal of any width. */
 import type { Setting } from "../config/Setting.js"
 import { environmentVariable } from "../config/Source.js"
 import { version } from "../Version.js"
-import type { CommandShape } from "./Arguments.js"
+import * as Commands from "./Commands.js"
 
-export interface HelpTopic extends CommandShape {
-  readonly summary: string
-  readonly details: ReadonlyArray<string>
-}
+/** Keeps two words on one line until {@link wrap} has placed them. */
+const joined = "\u00a0"
 
 /** The lines of a text, broken between words. */
 export const wrap = (text: string, width: number): ReadonlyArray<string> => {
@@ -21,77 +19,97 @@ export const wrap = (text: string, width: number): ReadonlyArray<string> => {
       line = line === "" ? word : `${line} ${word}`
     }
   }
-  return [...lines, line]
+  return [...lines, line].map((line) => line.replaceAll(joined, " "))
 }
 
-/** Two columns; the second wraps within the width, and stands below the first where that is too wide. */
-const columns = (rows: ReadonlyArray<readonly [string, string]>, left: number, width: number): ReadonlyArray<string> =>
-  rows.flatMap(([first, second]) => {
-    const lines = wrap(second, Math.max(20, width - left - 4))
-    const indent = " ".repeat(left + 4)
-    return first.length > left
-      ? [`  ${first}`, ...lines.map((line) => `${indent}${line}`)]
-      : [`  ${first.padEnd(left)}  ${lines[0] ?? ""}`, ...lines.slice(1).map((line) => `${indent}${line}`)]
-  })
+const indented = (text: string, indent: number, width: number): ReadonlyArray<string> =>
+  wrap(text, Math.max(24, width - indent)).map((line) => `${" ".repeat(indent)}${line}`)
 
-const settingRow = (setting: Setting<unknown>): readonly [string, string] => {
-  const value = setting.isSwitch ? "" : ` <${setting.format.placeholder}>`
+/** Where the second column begins: descriptions of commands and of options without a value stand beside their names. */
+const column = 16
+
+/** A short name with its description beside it. */
+const row = (name: string, text: string, width: number): ReadonlyArray<string> => {
+  const [first = "", ...rest] = indented(text, column + 2, width)
+  return [`  ${name.padEnd(column)}${first.trimStart()}`, ...rest]
+}
+
+const fallbackOf = (setting: Setting<unknown>): string => {
   const fallback = setting.isSwitch ? undefined : setting.defaultText ?? setting.defaultNote
-  return [`--${setting.name}${value}`, `${setting.description}${fallback === undefined ? "" : ` [${fallback}]`}`]
+  return fallback === undefined ? "" : ` (default:${joined}${fallback})`
 }
 
-/** The help of `command` (empty for the root), in lines of at most `width` characters. */
+/** An option: its name with the variable of the environment, and below what it means. */
+const option = (setting: Setting<unknown>, width: number): ReadonlyArray<string> => {
+  const name = `  --${setting.name}${setting.isSwitch ? "" : ` <${setting.format.placeholder}>`}`
+  const variable = `$${environmentVariable(setting.name)}`
+  const gap = width - name.length - variable.length
+  const meaning = `${setting.description}${fallbackOf(setting)}`
+  return gap >= 2
+    ? [`${name}${" ".repeat(gap)}${variable}`, ...indented(meaning, 6, width)]
+    : [name, ...indented(`${meaning} ${variable}`, 6, width)]
+}
+
+/** The settings by their sections, in the order in which the sections first come. */
+const sections = (settings: ReadonlyArray<Setting<unknown>>): ReadonlyMap<string, ReadonlyArray<Setting<unknown>>> => {
+  const found = new Map<string, ReadonlyArray<Setting<unknown>>>()
+  for (const setting of settings) found.set(setting.group, [...found.get(setting.group) ?? [], setting])
+  return found
+}
+
+/** The help of a command, in lines of at most `width` characters from 50 to 100. */
 export const render = (
-  command: string,
-  topics: Readonly<Record<string, HelpTopic>>,
+  command: Commands.CommandName,
   options: { readonly color: boolean; readonly width: number }
 ): string => {
-  const topic = topics[command]
-  if (topic === undefined) return ""
-  const width = Math.min(Math.max(options.width, 60), 110)
+  const { examples, flags, notes, settings, summary } = Commands.specOf(command)
+  const width = Math.min(Math.max(options.width, 50), 100)
   const title = (text: string) => options.color ? `\u001b[1m${text}\u001b[0m` : text
-  const example = environmentVariable("heartbeat-interval")
-  const subcommands = Object.entries(topics).filter(([name]) => name !== "")
-  const invocation = ["node-agent", command].filter((word) => word !== "").join(" ")
-  const paragraphs = [
-    `${title(invocation)} ${command === "" ? `${version}` : ""}`.trimEnd(),
-    ...wrap(topic.summary, width),
+  const isRoot = command === "run"
+  const own = Object.entries(flags)
+  return [
+    ...(isRoot ? [`Orchion node agent ${version}`, ""] : []),
+    ...wrap(summary, width),
     "",
-    title("Usage"),
-    `  ${invocation} [options]`,
-    ...(command === ""
-      ? columns(subcommands.map(([name, { summary }]) => [`node-agent ${name}`, summary]), 26, width)
+    title("Usage:"),
+    `  ${Commands.invocation(command)} [options]`,
+    ...(isRoot
+      ? [
+        "  node-agent <command> [options]",
+        "",
+        title("Commands:"),
+        ...Commands.typed.flatMap((name) => row(name, Commands.specOf(name).summary, width)),
+        ...row("help <command>", "Show the options of a command", width)
+      ]
       : []),
     "",
-    title("Options"),
-    ...columns(
-      [
-        ...Object.values(topic.settings).map(settingRow),
-        ...Object.entries(topic.flags).map(([name, text]) => [`--${name}`, text] as const)
-      ],
-      34,
-      width
-    ),
-    ...columns(
-      [
-        ["-h, --help", "Show this"],
-        ...(command === ""
-          ? [
-            ["--version", "Show the version"],
-            ["--completions bash|zsh|fish", "Print a completion script for a shell"]
-          ] as const
-          : [])
-      ],
-      34,
-      width
-    ),
+    title("Examples:"),
+    ...examples.flatMap(([purpose, line]) => [...indented(`# ${purpose}`, 2, width), `  ${line}`]),
+    ...(own.length === 0 ? [] : ["", title("Options:")]),
+    ...own.flatMap(([name, text]) => [`  --${name}`, ...indented(text, 6, width)]),
+    ...[...sections(Object.values(settings))].flatMap(([group, settings]) => [
+      "",
+      title(`${group} options:`),
+      ...settings.flatMap((setting) => option(setting, width))
+    ]),
+    "",
+    title("Other options:"),
+    "  -h, --help",
+    ...indented("Show this help", 6, width),
+    ...(isRoot
+      ? [
+        "  -v, --version",
+        ...indented("Show the version", 6, width),
+        `  --completions <${Commands.shells.join("|")}>`,
+        ...indented("Print a completion script for a shell", 6, width)
+      ]
+      : []),
     "",
     ...wrap(
-      `Every option that takes a value, and every switch, is a setting that the environment can give as well: `
-        + `--heartbeat-interval 10s is ${example}=10s. The command line wins.`,
+      "Options take one dash or two, and a value after a space or an equals sign. The command line overrides the "
+        + "environment.",
       width
     ),
-    ...topic.details.flatMap((text) => ["", ...wrap(text, width)])
-  ]
-  return paragraphs.join("\n")
+    ...notes.flatMap((text) => ["", ...wrap(text, width)])
+  ].join("\n")
 }

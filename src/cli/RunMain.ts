@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { InvalidSetting } from "../config/Setting.js"
-import { UsageError } from "./Arguments.js"
+import { UsageError } from "./UsageError.js"
 
 /** What the command's exit code says. */
 export const ExitCode = {
@@ -35,7 +35,7 @@ export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: num
   if (ValidationError.isValidationError(error)) return { code: ExitCode.usage }
   const code = error instanceof UsageError
     ? ExitCode.usage
-    : error instanceof InvalidSetting
+    : error instanceof InvalidSetting && error.mayPass !== true
     ? ExitCode.configuration
     : ExitCode.failure
   return { code, line: messageOf(error) }

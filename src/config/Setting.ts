@@ -85,7 +85,15 @@ const resolve = <S extends Setting<unknown>>(
       for (const text of texts) values.push(yield* read(setting, text, origin))
       if (values.length > 0) first ??= { values, provenance: { text: texts.at(-1) ?? "", origin, isGiven } }
     }
-    for (const source of sources) yield* take(source.lookup(setting.name), source.origin(setting.name), true)
+    for (const source of sources) {
+      const texts = source.lookup(setting.name)
+      // As Go's flags: what may be unset is unset by an empty text, wherever that comes from.
+      yield* take(
+        setting.kind === "optional" ? texts.filter((text) => text !== "") : texts,
+        source.origin(setting.name),
+        true
+      )
+    }
     if (setting.defaultText !== undefined) yield* take([setting.defaultText], unset.origin, false)
     const value = setting.kind === "many"
       ? first?.values ?? []

@@ -104,13 +104,24 @@ export const durationBetween = (least: string, most: string): Format<Duration.Du
   })
 }
 
-export const hostPort: Format<HostPort.HostPort> = make({
-  placeholder: "host:port",
-  expected: "an address with a port, such as localhost:50051, 10.0.0.7:50051 or [fd00::7]:50051",
-  json: { type: "string", maxLength: 300, examples: ["localhost:50051", "[fd00::7]:50051"] },
-  parse: HostPort.parse,
-  print: HostPort.format
-})
+/**
+ * Where to connect: `host:port`, a host alone, which means the default port, or `:port`, which means this machine. The
+ * agents in the field take gRPC's names as well: `dns:///host:port`.
+ */
+export const target = (defaultPort: number): Format<HostPort.HostPort> =>
+  make({
+    placeholder: "host:port",
+    expected: `an address, such as localhost:${defaultPort}, 10.0.0.7:${defaultPort} or [fd00::7]:${defaultPort}`,
+    json: { type: "string", maxLength: 300, examples: [`localhost:${defaultPort}`, `[fd00::7]:${defaultPort}`] },
+    parse: (text) => {
+      const address = text.replace(/^(?:dns|passthrough):(?:\/\/\/)?/, "")
+      return Option.firstSomeOf([
+        HostPort.parse(address.startsWith(":") ? `localhost${address}` : address),
+        HostPort.parse(`${address}:${defaultPort}`)
+      ])
+    },
+    print: HostPort.format
+  })
 
 export interface HostWithOptionalPort {
   readonly host: string
@@ -153,13 +164,13 @@ export const text = (placeholder: string, expected: string, most = 4096): Format
     isValid: (value) => value.length <= most && value.trim().length > 0 && !/\p{Cc}/u.test(value)
   })
 
-/** A name that identifies: 1 to 253 characters, none of them white space or a control character. */
+/** A name that identifies: 1 to 253 characters, none of them a control character, and not only blanks. */
 export const identifier = (placeholder: string): Format<string> =>
   texts({
     placeholder,
-    expected: "1 to 253 characters without spaces or control characters",
+    expected: "1 to 253 characters without control characters",
     json: { type: "string", minLength: 1, maxLength: 253 },
-    isValid: (value) => /^[^\s\p{C}]{1,253}$/u.test(value)
+    isValid: (value) => value.length <= 506 && /^[^\p{C}\p{Zl}\p{Zp}]{1,253}$/u.test(value) && value.trim() !== ""
   })
 
 const sizeUnits: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }

@@ -4,7 +4,7 @@ import * as Format from "../config/SettingFormat.js"
 import * as OllamaSettings from "./ollama/OllamaSettings.js"
 import * as VllmSettings from "./vllm/VllmSettings.js"
 
-const shared = Setting.group("Engines", {
+const shared = Setting.group("Engine", {
   engineBindAddress: Setting.setting("engine-bind-address", Format.listenAddress, {
     description: "Address on which engine ports are published",
     default: "127.0.0.1"
