@@ -1,9 +1,5 @@
 /** The command line: which words start what. */
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Source from "../config/Source.js"
 import { version } from "../Version.js"
 import * as CommandLine from "./CommandLine.js"
@@ -55,4 +51,4 @@ export const main = (processArgv: ReadonlyArray<string>) =>
       case "Run":
         return yield* run(request)
     }
-  }).pipe(Effect.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)))
+  })
