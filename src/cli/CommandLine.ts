@@ -138,10 +138,11 @@ export const parse = Effect.fn("CommandLine.parse")(
       }
       return { _tag: "Completions", shell }
     }
-    const directive = yield* Descriptor.parse(descriptorOf(word, normalised.args), [word, ...normalised.args], config)
-      .pipe(
-        Effect.mapError((error) => fail(ValidationError.isValidationError(error) ? "invalid option" : String(error)))
-      )
+    const parsing = Descriptor.parse(descriptorOf(word, normalised.args), [word, ...normalised.args], config)
+    const directive = yield* Effect.mapError(
+      withoutServices(parsing),
+      (error) => fail(ValidationError.isValidationError(error) ? "the options cannot be read" : String(error))
+    )
     if (directive._tag === "BuiltIn") return yield* fail(unknownOption("wizard", word))
     const [surplus] = directive.leftover
     if (surplus !== undefined) {
