@@ -9,9 +9,13 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { Finding } from "../node/NodeCapabilities.js"
 import { finding } from "../node/Findings.js"
+import * as SystemError from "../text/SystemError.js"
 
 /** More than any file read here holds: `/proc/cpuinfo` of a machine with 1,024 threads has about 1.5 MiB. */
 const maxBytes = 4 * 1024 * 1024
+
+/** As many unreadable files as are reported at once. */
+const maxFindings = 64
 
 /** What it means when a file is not there, or has nothing to say: that is no fact, and nothing is wrong. */
 const absences = new Set([
@@ -26,19 +30,15 @@ const absences = new Set([
   "EISDIR"
 ])
 
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "EUNKNOWN"
+/** The system has no room for the call: no file descriptor, no memory. It says nothing about the file. */
+const refusals = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"])
 
 /** The path below a prefix that tests put in front of `/proc`, `/sys` and `/etc`. */
 const below = (root: string, path: string): string => root === "/" || root === "" ? path : `${root}${path}`
 
 const reasons: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EPERM: "not permitted",
   EIO: "the device does not answer",
-  EBUSY: "the device is busy",
-  ETIMEDOUT: "the device did not answer in time",
-  ESTALE: "the file system it is on has gone"
+  ETIMEDOUT: "the device did not answer in time"
 }
 
 const unreadable = (path: string, code: string): Finding =>
@@ -46,11 +46,19 @@ const unreadable = (path: string, code: string): Finding =>
     code: "file.unreadable",
     severity: "warning",
     subject: path,
-    message: `Cannot read ${path}: ${reasons[code] ?? "the system answered with an error"} (${code}).`,
-    remedy: code === "EACCES" || code === "EPERM"
+    message: `Cannot read ${path}: ${SystemError.reasonOf(code, reasons)} (${code}).`,
+    remedy: refusals.has(code)
+      ? "Raise the limits of the agent's user (ulimit -n), or find out what uses them up."
+      : code === "EACCES" || code === "EPERM"
       ? "Let the user that runs the agent read this file, or run the agent as root."
-      : "Look at the kernel's log (dmesg) for what the device or the file system reports."
+      : "Check the kernel log (dmesg) for what the device or the file system reports."
   })
+
+/** Why a read failed, when that is worth a finding. */
+const problemOf = (path: string, cause: unknown): Finding | undefined => {
+  const code = SystemError.codeOf(cause) ?? "EUNKNOWN"
+  return absences.has(code) ? undefined : unreadable(path, code)
+}
 
 /** Reads files at once; a file that is not there is `undefined`, one that cannot be read is also a finding. */
 export interface KernelFiles {
@@ -64,6 +72,8 @@ export interface KernelFiles {
   readonly link: (path: string) => string | undefined
   /** One finding per file that is there but could not be read, since this reader was made. */
   readonly findings: () => ReadonlyArray<Finding>
+  /** Whether a read was refused for want of file descriptors or memory, so that facts may be missing. */
+  readonly wasRefused: () => boolean
 }
 
 /** The first line of a text, without the white space and NULs around it; `undefined` when that is empty. */
@@ -72,6 +82,7 @@ export const firstLine = (text: string | undefined): string | undefined => {
   return line === undefined || line === "" ? undefined : line
 }
 
+/** Scratch space: reads are synchronous, and copy what they keep. */
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
 /** Reads to the end, whatever size the file claims: most files of the kernel claim none. */
@@ -97,6 +108,7 @@ const readNow = (path: string): string => {
 /** A reader for one look at the machine, with `root` in front of every path. */
 export const kernelFiles = (root: string): KernelFiles => {
   const problems = new Map<string, Finding>()
+  let refused = false
   const attempt = <A>(path: string, read: (path: string) => A): A | undefined => {
     const real = below(root, path)
     // Most files that are looked for are not there, and an exception costs more than a question.
@@ -104,8 +116,9 @@ export const kernelFiles = (root: string): KernelFiles => {
     try {
       return read(real)
     } catch (cause) {
-      const code = codeOf(cause)
-      if (!absences.has(code)) problems.set(path, unreadable(path, code))
+      const problem = problemOf(path, cause)
+      if (problem !== undefined && problems.size < maxFindings) problems.set(path, problem)
+      refused ||= refusals.has(SystemError.codeOf(cause) ?? "")
       return undefined
     }
   }
@@ -116,7 +129,8 @@ export const kernelFiles = (root: string): KernelFiles => {
     list: (path) => (attempt(path, (real) => fs.readdirSync(real)) ?? []).sort(),
     exists: (path) => fs.existsSync(below(root, path)),
     link: (path) => attempt(path, (real) => fs.readlinkSync(real))?.split("/").at(-1),
-    findings: () => [...problems.values()]
+    findings: () => [...problems.values()],
+    wasRefused: () => refused
   }
 }
 
@@ -153,8 +167,8 @@ export const deviceFiles = (root: string): DeviceFiles => {
         read(below(root, path)).then(
           (value): A | undefined => value,
           (cause: unknown) => {
-            const code = codeOf(cause)
-            if (!absences.has(code)) problems.set(path, unreadable(path, code))
+            const problem = problemOf(path, cause)
+            if (problem !== undefined && problems.size < maxFindings) problems.set(path, problem)
             return undefined
           }
         ).finally(() => pending.delete(path))

@@ -123,7 +123,7 @@ const output = (
     if (tool === undefined) return ""
     const outcome = yield* Effect.either(tools.run(tool, args, deadline))
     if (Either.isRight(outcome)) return outcome.right.stdout
-    return outcome.left._tag === "ToolFailed" ? outcome.left.stdout : ""
+    return outcome.left._tag === "ProgramFailed" ? outcome.left.stdout : ""
   })
 
 /** What does not change; asked once. */

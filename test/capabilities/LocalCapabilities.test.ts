@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Capabilities } from "../../src/capabilities/Capabilities.js"
 import * as CapabilitiesJsonSchema from "../../src/node/CapabilitiesJsonSchema.js"
-import { findingCodes } from "../../src/node/Findings.js"
+import { findingCodes, gpusAreKnown } from "../../src/node/Findings.js"
 import * as LocalCapabilities from "../../src/capabilities/LocalCapabilities.js"
 import { NodeCapabilities } from "../../src/node/NodeCapabilities.js"
 import { fakeTool, fixture, isAlive, machine, temporaryDirectory, tree, until } from "./Support.js"
@@ -229,7 +229,23 @@ describe("LocalCapabilities on other machines", () => {
       assert.strictEqual(yield* models, 0)
     }))
 
-  it.scopedLive("finds everything anew in a copy of the machine that was started from its snapshot", () =>
+  it.scopedLive("starts no probe for what is known now, and does not call that no GPU", () =>
+    Effect.gen(function*() {
+      const tools = yield* temporaryDirectory
+      fakeTool(tools, "nvidia-smi", `touch ${tools}/started; cat ${fixtures}/nvidia/h100x8.csv`)
+      const root = yield* machine({ "proc/meminfo": "MemTotal: 1024 kB\nMemAvailable: 512 kB\n" })
+      const capabilities = yield* fake(root, { path: tools })
+      const node = yield* Effect.flatMap(capabilities.current, check)
+      assert.strictEqual(node.memory.totalBytes, 1024 * 1024)
+      assert.deepStrictEqual(node.findings.map(({ code }) => code), ["gpu.unknown"])
+      yield* Effect.yieldNow()
+      assert.isFalse(fs.existsSync(path.join(tools, "started")))
+      const look = yield* Effect.flatMap(capabilities.readWithin("20 seconds"), check)
+      assert.isTrue(gpusAreKnown(look))
+      assert.lengthOf(look.gpus, 8)
+    }))
+
+  it.scopedLive("finds everything again in a copy of the machine that was started from its snapshot", () =>
     Effect.gen(function*() {
       const bootId = "proc/sys/kernel/random/boot_id"
       const root = yield* machine({ [bootId]: "first\n", "etc/os-release": "PRETTY_NAME=Before\n" })
@@ -248,7 +264,7 @@ describe("LocalCapabilities on other machines", () => {
       assert.deepStrictEqual(yield* about, ["second", "After", 8])
     }))
 
-  it.scopedLive("finds everything anew when the clock jumped, in either direction", () =>
+  it.scopedLive("finds everything again when the clock jumped, in either direction", () =>
     Effect.gen(function*() {
       const clock = yield* Effect.clock
       let set = 0
@@ -347,12 +363,30 @@ describe.skipIf(process.platform === "win32")("LocalCapabilities beside a tool t
       const { pids, root, tools } = yield* wedged
       const capabilities = yield* fake(root, { path: tools, probeDeadline: "300 millis" })
       const node = yield* Effect.flatMap(capabilities.readAll, check)
-      assert.deepStrictEqual(node.findings.map(({ code }) => code), ["tool.timed-out"])
+      assert.deepStrictEqual(node.findings.map(({ code }) => code), ["gpu.unknown", "tool.timed-out"])
+      assert.isFalse(gpusAreKnown(node))
       assert.strictEqual(node.memory.totalBytes, 1024 * 1024)
       yield* until("the tool has gone", () => !pids().some(isAlive))
-      // It is not asked again at once.
-      yield* capabilities.readAll
-      assert.isAtMost(pids().length, 1)
+      // It is never asked twice at once.
+      yield* capabilities.readWithin("100 millis")
+      yield* capabilities.read
+      assert.isAtMost(pids().filter(isAlive).length, 1)
+    }))
+
+  it.scopedLive("gives a slow but healthy tool more time in the background, and does not call that no GPU", () =>
+    Effect.gen(function*() {
+      const root = yield* machine({ "proc/meminfo": "MemTotal: 1024 kB\nMemAvailable: 512 kB\n" })
+      const tools = yield* temporaryDirectory
+      fakeTool(tools, "nvidia-smi", `case $1 in --query-gpu*) sleep 1; cat ${fixtures}/nvidia/h100x8.csv ;; esac`)
+      const capabilities = yield* fake(root, { path: tools, probeDeadline: "300 millis" })
+      assert.isFalse(gpusAreKnown(yield* capabilities.current))
+      const first = yield* Effect.flatMap(capabilities.readAll, check)
+      assert.isFalse(gpusAreKnown(first))
+      assert.include(first.findings.find(({ code }) => code === "tool.timed-out")?.remedy, "persistence mode")
+      const second = yield* Effect.flatMap(capabilities.readWithin("10 seconds"), check)
+      assert.isTrue(gpusAreKnown(second))
+      assert.lengthOf(second.gpus.filter(({ healthy }) => healthy), 8)
+      assert.deepStrictEqual(second.findings.map(({ code }) => code), ["tool.slow"])
     }))
 
   it.scopedLive("ends the tool when the layer is released", () =>

@@ -62,7 +62,7 @@ describe("Probe", () => {
       yield* probe.start
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(runs(), 2)
-      yield* probe.forget
+      probe.forget()
       yield* probe.start
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual(runs(), 3)
@@ -73,7 +73,7 @@ describe("Probe", () => {
       const { probe, runs } = yield* counting("1 minute")
       yield* probe.start
       yield* TestClock.adjust("1 second")
-      yield* probe.forget
+      probe.forget()
       yield* TestClock.adjust("2 seconds")
       yield* probe.start
       yield* TestClock.adjust("3 seconds")

@@ -17,7 +17,7 @@ const run = (script: string, deadline: Duration.DurationInput = "20 seconds") =>
   Effect.gen(function*() {
     const directory = yield* temporaryDirectory
     const file = fakeTool(directory, "tool", script)
-    return yield* Effect.either(make(directory).run(file, [directory], deadline))
+    return yield* Effect.either((yield* make(directory)).run(file, [directory], deadline))
   })
 
 /** The processes that a script noted, one a line, in `pids`. */
@@ -39,7 +39,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scopedLive("tells a failure by its exit code, with what was printed before", () =>
     Effect.gen(function*() {
       const outcome = yield* Effect.flip(Effect.flatten(run("echo table; echo why >&2; exit 14")))
-      assert.deepInclude({ ...outcome }, { _tag: "ToolFailed", exitCode: 14, stdout: "table\n", stderr: "why\n" })
+      assert.deepInclude({ ...outcome }, { _tag: "ProgramFailed", exitCode: 14, stdout: "table\n", stderr: "why\n" })
       assert.strictEqual(outcome.message, "tool failed with exit code 14.")
     }))
 
@@ -48,7 +48,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
       const outcome = yield* run("printf 'one\\ntw'; kill -SEGV $$")
       assert.strictEqual(outcome._tag, "Left")
       if (outcome._tag === "Left") {
-        assert.deepInclude({ ...outcome.left }, { _tag: "ToolFailed", signal: "SIGSEGV", stdout: "one\ntw" })
+        assert.deepInclude({ ...outcome.left }, { _tag: "ProgramFailed", signal: "SIGSEGV", stdout: "one\ntw" })
         assert.strictEqual(outcome.left.message, "tool was ended by SIGSEGV.")
       }
     }))
@@ -61,11 +61,11 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
         "tool",
         "trap '' TERM INT HUP\necho $$ >> $1/pids\nsleep 300 &\necho $! >> $1/pids\nwait\nsleep 300"
       )
-      const fiber = yield* Effect.fork(Effect.either(make(directory).run(file, [directory], "400 millis")))
+      const fiber = yield* Effect.fork(Effect.either((yield* make(directory)).run(file, [directory], "400 millis")))
       yield* until("both processes run", () => pidsIn(directory).length === 2)
       const outcome = yield* Fiber.join(fiber)
       assert.deepInclude(outcome._tag === "Left" ? { ...outcome.left } : {}, {
-        _tag: "ToolTimedOut",
+        _tag: "ProgramTimedOut",
         millis: 400,
         survivor: undefined
       })
@@ -75,15 +75,15 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scopedLive("kills a tool that prints without end, having kept no more than it may", () =>
     Effect.gen(function*() {
       const outcome = yield* run("while :; do echo 0123456789012345678901234567890123456789; done | cat")
-      assert.strictEqual(outcome._tag === "Left" ? outcome.left._tag : "Right", "ToolTooMuchOutput")
+      assert.strictEqual(outcome._tag === "Left" ? outcome.left._tag : "Right", "ProgramOutputTooLarge")
       const other = yield* run("yes >&2")
-      assert.strictEqual(other._tag === "Left" ? other.left._tag : "Right", "ToolTooMuchOutput")
+      assert.strictEqual(other._tag === "Left" ? other.left._tag : "Right", "ProgramOutputTooLarge")
     }))
 
   it.scopedLive("takes 10 MB for too much, and 3 MB for an answer", () =>
     Effect.gen(function*() {
       const large = yield* run("head -c 10000000 /dev/zero")
-      assert.strictEqual(large._tag === "Left" ? large.left._tag : "Right", "ToolTooMuchOutput")
+      assert.strictEqual(large._tag === "Left" ? large.left._tag : "Right", "ProgramOutputTooLarge")
       const small = yield* run("head -c 3000000 /dev/zero")
       assert.strictEqual(small._tag === "Right" ? small.right.stdout.length : 0, 3_000_000)
     }))
@@ -92,7 +92,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const file = fakeTool(directory, "tool", "sleep 300 &\necho $! >> $1/pids\necho done")
-      const output = yield* make(directory).run(file, [directory], "20 seconds")
+      const output = yield* (yield* make(directory)).run(file, [directory], "20 seconds")
       assert.strictEqual(output.stdout, "done\n")
       yield* until("what it left has gone", () => !pidsIn(directory).some(isAlive))
     }))
@@ -101,7 +101,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const file = fakeTool(directory, "tool", "echo $$ >> $1/pids\nsleep 300")
-      const fiber = yield* Effect.fork(make(directory).run(file, [directory], "5 minutes"))
+      const fiber = yield* Effect.fork((yield* make(directory)).run(file, [directory], "5 minutes"))
       yield* until("it runs", () => pidsIn(directory).length === 1)
       const exit = yield* Fiber.interrupt(fiber)
       assert.isTrue(Exit.isInterrupted(exit))
@@ -117,14 +117,14 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
         "echo $$ >> $1/pids\nuntil [ -e $1/end ] || [ ! -e $1 ]; do sleep 0.01; done"
       )
       // As if a driver held it.
-      const tools = Tool.make({ path: directory, env: {}, platform: process.platform, kill: () => {} })
+      const tools = yield* Tool.make({ path: directory, env: {}, platform: process.platform, kill: () => {} })
       const attempt = Effect.either(tools.run(file, [directory], "300 millis"))
       const first = yield* attempt
       const [pid] = pidsIn(directory)
-      assert.deepInclude(first._tag === "Left" ? { ...first.left } : {}, { _tag: "ToolTimedOut", survivor: pid })
+      assert.deepInclude(first._tag === "Left" ? { ...first.left } : {}, { _tag: "ProgramTimedOut", survivor: pid })
       assert.include(first._tag === "Left" ? first.left.message : "", `process ${pid} does not end`)
       const second = yield* attempt
-      assert.deepInclude(second._tag === "Left" ? { ...second.left } : {}, { _tag: "ToolTimedOut", survivor: pid })
+      assert.deepInclude(second._tag === "Left" ? { ...second.left } : {}, { _tag: "ProgramTimedOut", survivor: pid })
       assert.lengthOf(pidsIn(directory), 1)
       fs.writeFileSync(path.join(directory, "end"), "")
       yield* tools.run(file, [directory], "20 seconds").pipe(
@@ -140,7 +140,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
       fs.writeFileSync(path.join(directory, "plain"), "text")
       fs.mkdirSync(path.join(directory, "folder"))
       const tool = fakeTool(path.join(directory, "bin"), "tool", ":")
-      const tools = Tool.make({
+      const tools = yield* Tool.make({
         path: ["relative", "", directory, path.dirname(tool)].join(path.delimiter),
         env: {},
         platform: process.platform
@@ -153,7 +153,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scoped("looks for a tool again after a minute, or when told to", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const tools = make(directory)
+      const tools = yield* make(directory)
       assert.isUndefined(yield* tools.find(["late"]))
       const late = fakeTool(directory, "late", ":")
       yield* TestClock.adjust("59 seconds")
@@ -169,8 +169,8 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
   it.scopedLive("says that a tool is not there", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
-      const missing = yield* Effect.flip(make(directory).run(path.join(directory, "missing"), [], "1 second"))
-      assert.strictEqual(missing._tag, "ToolNotFound")
+      const missing = yield* Effect.flip((yield* make(directory)).run(path.join(directory, "missing"), [], "1 second"))
+      assert.strictEqual(missing._tag, "ProgramNotFound")
       assert.strictEqual(missing.message, "missing is not installed, or may not be run by this user.")
     }))
 })

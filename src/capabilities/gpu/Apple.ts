@@ -1,14 +1,14 @@
-/** The GPUs of a Mac, by system_profiler: it takes seconds, and what it tells does not change. */
+/** The GPUs of a Mac, by system_profiler: it takes seconds, and what it reports does not change. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import { decimal } from "../Numbers.js"
 import { finding } from "../../node/Findings.js"
 import { objectOf, objectsOf, parseJson, textOf } from "../Json.js"
-import type { GpuInfo, GpuVendor } from "../../node/NodeCapabilities.js"
+import type { Finding, GpuInfo, GpuVendor } from "../../node/NodeCapabilities.js"
+import * as Fingerprint from "../Fingerprint.js"
+import type { Host } from "../Host.js"
 import type { Reading } from "../Probe.js"
-import type { Tools } from "../../process/Tool.js"
-import { describeGpu, toolFinding } from "./Gpu.js"
+import { describeGpu, type GpuFacts, noGpus, notKnownYet, staleFacts, toolFinding } from "./Gpu.js"
 
 /** Bytes from `8 GB` or `1536 MB`. */
 const sizeOf = (text: string | undefined): number | undefined => {
@@ -42,7 +42,7 @@ export const parseDisplays = (text: string): ReadonlyArray<GpuInfo> | undefined 
       vendor,
       model,
       index,
-      // Apple's and Intel's share the system's memory, whatever is said of a share.
+      // Apple's and Intel's share the system's memory, whatever share is reported.
       unifiedMemory: vendor === "apple" || vendor === "intel",
       memoryTotalBytes: vendor === "apple" || vendor === "intel" ? undefined : own
     })]
@@ -51,40 +51,60 @@ export const parseDisplays = (text: string): ReadonlyArray<GpuInfo> | undefined 
 
 const subject = "GPUs"
 
+/** It looks for everything that is plugged in: it is given longer than what is asked often. */
+const deadlineOf = (deadline: Duration.DurationInput): Duration.Duration => Duration.times(deadline, 4)
+
+const withoutAnswer = (finding: Finding): Reading<GpuFacts> => ({
+  facts: notKnownYet,
+  findings: [finding],
+  goodFor: "1 minute"
+})
+
+const judge = (text: string): Reading<GpuFacts> => {
+  const gpus = parseDisplays(text)
+  if (gpus === undefined) {
+    return withoutAnswer(finding({
+      code: "tool.unexpected-output",
+      severity: "warning",
+      subject,
+      message: "system_profiler printed something other than JSON.",
+      remedy: "Run system_profiler SPDisplaysDataType -json by hand."
+    }))
+  }
+  const findings = gpus.length === 0 ? [] : [finding({
+    code: "apple.no-gpu-in-containers",
+    severity: "info",
+    subject,
+    message: "Containers on macOS cannot use the GPU: engines in containers run on the CPU.",
+    remedy: ""
+  })]
+  return { facts: { ...noGpus, gpus }, findings, goodFor: "1 day" }
+}
+
 /** The GPUs of a Mac; none on anything else. */
 export const detect = (
-  options: { readonly tools: Tools; readonly deadline: Duration.DurationInput; readonly platform: NodeJS.Platform }
-): Effect.Effect<Reading<ReadonlyArray<GpuInfo>>> =>
+  { deadline, platform, tools }: Pick<Host, "tools" | "platform"> & { readonly deadline: Duration.DurationInput }
+): Effect.Effect<Reading<GpuFacts>> =>
   Effect.gen(function*() {
-    const nothing: ReadonlyArray<GpuInfo> = []
-    if (options.platform !== "darwin") return { facts: nothing, findings: [], goodFor: "1 hour" as const }
-    const tool = yield* options.tools.find(["system_profiler", "/usr/sbin/system_profiler"])
-    if (tool === undefined) return { facts: nothing, findings: [], goodFor: "1 minute" as const }
-    const outcome = yield* Effect.either(
-      // It looks for everything that is plugged in: give it longer than what is asked often.
-      options.tools.run(tool, ["SPDisplaysDataType", "-json"], Duration.times(options.deadline, 4))
+    if (platform !== "darwin") return { facts: noGpus, findings: [], goodFor: "1 hour" as const }
+    const tool = yield* tools.find(["system_profiler", "/usr/sbin/system_profiler"])
+    if (tool === undefined) return { facts: noGpus, findings: [], goodFor: "1 minute" as const }
+    return yield* tools.run(tool, ["SPDisplaysDataType", "-json"], deadlineOf(deadline)).pipe(
+      Effect.map(({ stdout }) => judge(stdout)),
+      Effect.catchAll((error) =>
+        Effect.succeed<Reading<GpuFacts>>(
+          error._tag === "ProgramNotFound"
+            ? { facts: noGpus, findings: [], goodFor: "1 minute" }
+            : withoutAnswer(toolFinding(subject, error))
+        )
+      )
     )
-    if (Either.isLeft(outcome)) {
-      const findings = outcome.left._tag === "ToolNotFound" ? [] : [toolFinding(subject, outcome.left)]
-      return { facts: nothing, findings, goodFor: "1 minute" as const }
-    }
-    const gpus = parseDisplays(outcome.right.stdout)
-    if (gpus === undefined) {
-      const findings = [finding({
-        code: "tool.unexpected-output",
-        severity: "warning",
-        subject,
-        message: "system_profiler printed something else than JSON.",
-        remedy: "Run system_profiler SPDisplaysDataType -json by hand."
-      })]
-      return { facts: nothing, findings, goodFor: "1 minute" as const }
-    }
-    const findings = gpus.length === 0 ? [] : [finding({
-      code: "apple.no-gpu-in-containers",
-      severity: "info",
-      subject,
-      message: "Containers on macOS cannot use the GPU: engines in containers run on the processors.",
-      remedy: ""
-    })]
-    return { facts: gpus, findings, goodFor: "1 day" as const }
   })
+
+export const fingerprint = (host: Host): Fingerprint.Fingerprint<GpuFacts> => ({
+  subject,
+  initial: notKnownYet,
+  detect: () => detect(host),
+  stale: staleFacts,
+  deadline: () => Fingerprint.withTools(deadlineOf(host.deadline))
+})

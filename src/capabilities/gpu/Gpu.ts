@@ -1,4 +1,4 @@
-/** What the vendors' files have in common: how a GPU is described, and a vendor's tool's failures told. */
+/** What the vendors have in common: what is known of GPUs, how a GPU is described, and findings about tools. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,22 @@ import {
   type GpuVendor,
   type MigInstance
 } from "../../node/NodeCapabilities.js"
-import type { ToolError } from "../../process/Tool.js"
+import type { ProcessError } from "../../process/ProcessRunner.js"
+
+/** What every vendor's probe finds. */
+export interface GpuFacts {
+  readonly gpus: ReadonlyArray<GpuInfo>
+  /** The programs that use each GPU, the agent's own included, by the GPU's uuid or else its PCI address. */
+  readonly users: ReadonlyMap<string, ReadonlyArray<GpuProcess>>
+  /** `false` while it is not known which GPUs there are: then an empty list does not mean that there is none. */
+  readonly isKnown: boolean
+}
+
+/** Before the first look has ended. */
+export const notKnownYet: GpuFacts = { gpus: [], users: new Map(), isKnown: false }
+
+/** There is none. */
+export const noGpus: GpuFacts = { gpus: [], users: new Map(), isKnown: true }
 
 /** What a vendor's probe knows of a GPU, before it has been checked; see {@link GpuInfo} for the units. */
 export interface GpuFields {
@@ -86,8 +101,8 @@ export const describeGpu = (fields: GpuFields): GpuInfo => {
   )
 }
 
-/** What stays true of a GPU that does not answer any more: what it is, but none of its figures. */
-export const silenced = (gpu: GpuInfo, healthProblem: string): GpuInfo =>
+/** What still holds of a GPU that does not answer: what it is, without its readings. */
+export const withoutReadings = (gpu: GpuInfo, healthProblem: string | undefined = gpu.healthProblem): GpuInfo =>
   describeGpu({
     vendor: gpu.vendor,
     model: gpu.model,
@@ -99,44 +114,59 @@ export const silenced = (gpu: GpuInfo, healthProblem: string): GpuInfo =>
     powerLimitWatts: gpu.powerLimitWatts,
     driverVersion: gpu.driverVersion,
     computeCapability: gpu.computeCapability,
+    migInstances: gpu.migInstances,
     healthProblem
   })
 
+/** {@link withoutReadings} of all, who uses them unknown. */
+export const staleFacts = <A extends GpuFacts>(facts: A): A => ({
+  ...facts,
+  gpus: facts.gpus.map((gpu) => withoutReadings(gpu, "does not answer")),
+  users: new Map()
+})
+
 /** The finding for a tool that failed in a way that says nothing about the hardware. */
-export const toolFinding = (subject: string, error: Exclude<ToolError, { readonly _tag: "ToolNotFound" }>): Finding => {
-  const by = { subject, message: error.message }
+export const toolFinding = (
+  subject: string,
+  error: Exclude<ProcessError, { readonly _tag: "ProgramNotFound" }>
+): Finding => {
+  const by = { subject, message: error.message, severity: "error" } as const
   switch (error._tag) {
-    case "ToolTimedOut": {
+    case "ProgramTimedOut": {
       return error.survivor === undefined
         ? finding({
           ...by,
           code: "tool.timed-out",
-          severity: "error",
-          remedy: `Run ${error.tool} by hand: if it hangs too, reboot, or reload the driver.`
+          remedy: `Run ${error.program} by hand: if it hangs, too, reboot, or reload the driver.`
         })
         : finding({
           ...by,
           code: "tool.unkillable",
-          severity: "error",
-          remedy: "The driver is wedged: reboot the machine, and look at the kernel's log (dmesg) for why."
+          remedy: "The driver hangs: reboot the machine, and check the kernel log (dmesg) for the reason."
         })
     }
-    case "ToolTooMuchOutput": {
+    case "ProgramOutputTooLarge": {
       return finding({
         ...by,
         code: "tool.excessive-output",
-        severity: "error",
-        remedy: `Run ${error.tool} by hand to see what it prints.`
+        remedy: `Run ${error.program} by hand to see what it prints.`
       })
     }
-    case "ToolFailed": {
+    case "ProgramNotStarted": {
+      return finding({
+        ...by,
+        code: "tool.not-started",
+        severity: "warning",
+        remedy: "Check the limits of the agent's user (ulimit -n, ulimit -u) and the free memory of this machine."
+      })
+    }
+    case "ProgramFailed": {
       const said = Printable.label(error.stderr, 200) ?? Printable.label(error.stdout, 200)
       return finding({
         ...by,
         message: said === undefined ? error.message : `${error.message.slice(0, -1)}: ${said}`,
         code: "tool.failed",
-        severity: "error",
-        remedy: `Run ${error.tool} by hand, and look at the kernel's log (dmesg) for what the driver reports.`
+        remedy: `Run ${error.program} by hand, and check the kernel log (dmesg) for what the driver reports.`
       })
     }
   }

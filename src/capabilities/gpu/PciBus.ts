@@ -51,39 +51,53 @@ export interface PciBus {
 }
 
 /** A view of the bus that reads only what it has not seen. */
-export const make = (files: DeviceFiles): PciBus => {
-  const folder = "/sys/bus/pci/devices"
-  /** What a device is does not change while it is plugged in: a bus of hundreds is read through once. */
-  let seen = new Map<string, ReturnType<typeof parseModalias>>()
-  let known: ReadonlyArray<PciGpu> = []
-  let lookedAt: number | undefined
+export const make = (files: DeviceFiles): Effect.Effect<PciBus> =>
   // Every vendor's probe asks, at the same time.
-  const turn = Effect.unsafeMakeSemaphore(1)
-  const look = Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    if (lookedAt !== undefined && now >= lookedAt && now - lookedAt < age) return known
-    const addresses = yield* files.list(folder)
-    const next: typeof seen = new Map()
-    const gpus: Array<PciGpu> = []
-    for (const address of addresses) {
-      const device = seen.has(address)
-        ? seen.get(address)
-        : parseModalias((yield* files.line(`${folder}/${address}/modalias`)) ?? "")
-      next.set(address, device)
-      if (device === undefined) continue
-      const driver = yield* files.link(`${folder}/${address}/driver`)
-      gpus.push(driver === undefined ? { address, ...device } : { address, ...device, driver })
-    }
-    seen = next
-    known = gpus
-    lookedAt = now
-    return known
-  })
-  return {
-    gpus: turn.withPermits(1)(look),
-    forget: Effect.sync(() => {
-      seen = new Map()
-      lookedAt = undefined
+  Effect.map(Effect.makeSemaphore(1), (turn) => {
+    const folder = "/sys/bus/pci/devices"
+    /** What a device is does not change while it is plugged in: a bus of hundreds is read through once. */
+    let seen = new Map<string, ReturnType<typeof parseModalias>>()
+    let known: ReadonlyArray<PciGpu> = []
+    let readAt: number | undefined
+    const read = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      if (readAt !== undefined && now >= readAt && now - readAt < age) return known
+      const next: typeof seen = new Map()
+      const gpus: Array<PciGpu> = []
+      for (const address of yield* files.list(folder)) {
+        const device = seen.has(address)
+          ? seen.get(address)
+          : parseModalias((yield* files.line(`${folder}/${address}/modalias`)) ?? "")
+        next.set(address, device)
+        if (device === undefined) continue
+        const driver = yield* files.link(`${folder}/${address}/driver`)
+        gpus.push(driver === undefined ? { address, ...device } : { address, ...device, driver })
+      }
+      seen = next
+      known = gpus
+      readAt = now
+      return known
     })
+    return {
+      gpus: turn.withPermits(1)(read),
+      forget: Effect.sync(() => {
+        seen = new Map()
+        readAt = undefined
+      })
+    }
+  })
+
+/** A vendor's GPUs on the bus that its driver does not hold: those set aside for virtual machines, and the others. */
+export const unheld = (
+  gpus: ReadonlyArray<PciGpu>,
+  vendor: PciGpu["vendor"],
+  isHeld: (gpu: PciGpu) => boolean
+): { readonly passedThrough: ReadonlyArray<PciGpu>; readonly missing: ReadonlyArray<PciGpu> } => {
+  const own = gpus.filter((gpu) => gpu.vendor === vendor)
+  return {
+    passedThrough: own.filter(({ driver }) => driver === "vfio-pci"),
+    missing: own.filter((gpu) => gpu.driver !== "vfio-pci" && !isHeld(gpu))
   }
 }
+
+export const addresses = (gpus: ReadonlyArray<PciGpu>): string => gpus.map(({ address }) => address).join(", ")

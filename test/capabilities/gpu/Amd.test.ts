@@ -4,33 +4,26 @@ import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { deviceFiles } from "../../../src/capabilities/Files.js"
+import { gfxName, parseKfdNode } from "../../../src/capabilities/gpu/AmdDevices.js"
+import { parseAmdSmi } from "../../../src/capabilities/gpu/AmdSmi.js"
 import * as Amd from "../../../src/capabilities/gpu/Amd.js"
-import * as Drm from "../../../src/capabilities/gpu/Drm.js"
-import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
 import { GpuInfo } from "../../../src/node/NodeCapabilities.js"
-import * as Tool from "../../../src/process/Tool.js"
+import * as Host from "../../../src/capabilities/Host.js"
 import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
 
 const GiB = 1024 ** 3
 
-const probe = (root: string, directory = "/nonexistent") => {
-  const files = deviceFiles(root)
-  return Amd.make({
-    files,
-    drm: Drm.make(files),
-    bus: PciBus.make(deviceFiles(root)),
-    tools: Tool.make({ path: directory, env: {}, platform: "linux" }),
-    deadline: "20 seconds",
-    platform: "linux"
+const probe = (root: string, directory = "/nonexistent") =>
+  Effect.gen(function*() {
+    const host = yield* Host.make({ root, path: directory, env: {}, platform: "linux", deadline: "20 seconds" })
+    return { detect: yield* Amd.make({ ...host, files: host.files() }) }
   })
-}
 
 describe("Amd", () => {
   it.scoped("reads every card by the files of its driver, in the order of the bus", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("amd-two-cards"), { "usr/share/libdrm/amdgpu.ids": fixture("amd/amdgpu.ids") })
-      const { facts, findings } = yield* probe(root).detect
+      const { facts, findings } = yield* (yield* probe(root)).detect
       assert.deepStrictEqual([...findings], [])
       const [radeon, instinct] = facts.gpus
       assert.deepStrictEqual({ ...radeon }, {
@@ -64,21 +57,21 @@ describe("Amd", () => {
   it.scoped("names the programs on each card, by what the compute driver knows", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("amd-two-cards"))
-      const { facts } = yield* probe(root).detect
+      const { facts } = yield* (yield* probe(root)).detect
       assert.deepStrictEqual(
-        [...facts.processes].map(([address, list]) => [address, list.map(({ name, pid }) => [pid, name])]),
+        [...facts.users].map(([address, list]) => [address, list.map(({ name, pid }) => [pid, name])]),
         [
           ["0000:43:00.0", [[2718, "unknown"]]],
           ["0000:03:00.0", [[3141, "llama-server"]]]
         ]
       )
-      assert.strictEqual(facts.processes.get("0000:03:00.0")?.[0]?.memoryUsedBytes, 15 * GiB)
+      assert.strictEqual(facts.users.get("0000:03:00.0")?.[0]?.memoryUsedBytes, 15 * GiB)
     }))
 
   it.scoped("adds what an APU may take of the system's memory to its carve-out", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("amd-two-apus"), { "usr/share/misc/pci.ids": fixture("pci.ids") })
-      const [halo, mi300a] = (yield* probe(root).detect).facts.gpus
+      const [halo, mi300a] = (yield* (yield* probe(root)).detect).facts.gpus
       assert.deepInclude({ ...halo }, {
         model: "AMD Radeon Graphics / Radeon 8050S Graphics / Radeon 8060S Graphics",
         unifiedMemory: true,
@@ -96,7 +89,7 @@ describe("Amd", () => {
   it.scoped("reads again what changes, and notices a card that comes or goes", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("amd-two-cards"))
-      const amd = probe(root)
+      const amd = yield* probe(root)
       yield* amd.detect
       const card = path.join(root, "sys/class/drm/card0")
       fs.writeFileSync(path.join(card, "device/gpu_busy_percent"), "12\n")
@@ -113,7 +106,7 @@ describe("Amd", () => {
       for (const file of ["mem_info_vram_total", "mem_info_vram_used"]) {
         fs.rmSync(path.join(root, "sys/class/drm/card0/device", file))
       }
-      const { facts, findings } = yield* probe(root).detect
+      const { facts, findings } = yield* (yield* probe(root)).detect
       assert.strictEqual(facts.gpus[0]?.healthProblem, "does not answer its driver")
       assert.isTrue(facts.gpus[1]?.healthy)
       assert.deepStrictEqual(findings.map(({ code, subject }) => [code, subject]), [["amd.gpu-unresponsive", "gpu 0"]])
@@ -124,7 +117,7 @@ describe("Amd", () => {
       const files = tree("amd-two-cards")
       const bus = Object.fromEntries(Object.entries(files).filter(([file]) => file.includes("/bus/pci/")))
       const root = yield* machine({ ...bus, "/sys/bus/pci/devices/0000:03:00.0/driver": "-> ../../drivers/vfio-pci" })
-      const { facts, findings } = yield* probe(root).detect
+      const { facts, findings } = yield* (yield* probe(root)).detect
       assert.deepStrictEqual(facts.gpus, [])
       assert.deepStrictEqual(findings.map(({ code, message }) => [code, /0000:\w\w:00\.0/.exec(message)?.[0]]), [
         ["amd.passed-through", "0000:03:00.0"],
@@ -142,7 +135,7 @@ describe("Amd", () => {
       const output = path.join(directory, "output")
       fs.writeFileSync(output, fixture("amd/amd-smi-6.4.json"))
       fakeTool(directory, "amd-smi", `echo x >> ${directory}/calls; cat ${output}`)
-      const amd = probe(root, directory)
+      const amd = yield* probe(root, directory)
       for (let round = 0; round < 3; round++) {
         const [card] = (yield* amd.detect).facts.gpus
         assert.deepInclude({ ...card }, {
@@ -159,7 +152,7 @@ describe("Amd", () => {
       const root = yield* machine(tree("amd-two-cards"))
       const directory = yield* temporaryDirectory
       fakeTool(directory, "amd-smi", "echo 'Traceback (most recent call last):' >&2; exit 1")
-      const { facts, findings } = yield* probe(root, directory).detect
+      const { facts, findings } = yield* (yield* probe(root, directory)).detect
       assert.lengthOf(facts.gpus, 2)
       assert.strictEqual(facts.gpus[0]?.model, "AMD GPU 1002:744c")
       assert.deepStrictEqual(findings.map(({ code, message }) => [code, message]), [
@@ -168,22 +161,22 @@ describe("Amd", () => {
     }))
 
   it("reads both forms of amd-smi's JSON", () => {
-    assert.deepStrictEqual(Amd.parseAmdSmi(fixture("amd/amd-smi-6.4.json")), [{
+    assert.deepStrictEqual(parseAmdSmi(fixture("amd/amd-smi-6.4.json")), [{
       address: "0000:03:00.0",
       model: "AMD Radeon PRO W7900",
       gfx: "gfx1100",
       driverVersion: "6.12.12",
       memoryTotalBytes: 49_136 * 1024 ** 2
     }])
-    assert.deepStrictEqual(Amd.parseAmdSmi(fixture("amd/amd-smi-7.0.json")), [{
+    assert.deepStrictEqual(parseAmdSmi(fixture("amd/amd-smi-7.0.json")), [{
       gfx: "gfx90a",
       memoryTotalBytes: 65_520 * 1024 ** 2
     }])
-    assert.isUndefined(Amd.parseAmdSmi("ERROR: no GPU"))
+    assert.isUndefined(parseAmdSmi("ERROR: no GPU"))
   })
 
   it("writes architectures as AMD does", () => {
-    assert.deepStrictEqual([90_402, 90_010, 110_000, 110_501, 100_300, 0, 999, undefined].map(Amd.gfxName), [
+    assert.deepStrictEqual([90_402, 90_010, 110_000, 110_501, 100_300, 0, 999, undefined].map(gfxName), [
       "gfx942",
       "gfx90a",
       "gfx1100",
@@ -197,8 +190,8 @@ describe("Amd", () => {
 
   it("makes nothing impossible of any JSON or properties", () => {
     FastCheck.assert(FastCheck.property(FastCheck.oneof(FastCheck.string(), FastCheck.json()), (text) => {
-      Amd.parseAmdSmi(text)
-      Amd.parseKfdNode(text)
+      parseAmdSmi(text)
+      parseKfdNode(text)
     }))
     const card = FastCheck.record({
       asic: FastCheck.anything(),
@@ -207,7 +200,7 @@ describe("Amd", () => {
     })
     FastCheck.assert(FastCheck.property(FastCheck.array(card), (cards) => {
       for (
-        const found of Amd.parseAmdSmi(JSON.stringify(cards, (_, value) => typeof value === "bigint" ? 1 : value)) ?? []
+        const found of parseAmdSmi(JSON.stringify(cards, (_, value) => typeof value === "bigint" ? 1 : value)) ?? []
       ) {
         assert.isTrue(found.memoryTotalBytes === undefined || Number.isFinite(found.memoryTotalBytes))
       }
@@ -218,7 +211,7 @@ describe("Amd", () => {
     Effect.gen(function*() {
       const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
       const root = yield* machine(tree("amd-two-apus"))
-      const amd = probe(root)
+      const amd = yield* probe(root)
       const names = [
         "mem_info_vram_total",
         "mem_info_vram_used",

@@ -26,12 +26,12 @@ describe("Apple", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       fakeTool(directory, "system_profiler", `cat ${path.join(import.meta.dirname, "../fixtures/apple/m3-pro.json")}`)
-      const tools = Tool.make({ path: directory, env: {}, platform: "linux" })
+      const tools = yield* Tool.make({ path: directory, env: {}, platform: "linux" })
       const reading = yield* Apple.detect({ tools, deadline: "5 seconds", platform: "darwin" })
-      assert.lengthOf(reading.facts, 1)
+      assert.lengthOf(reading.facts.gpus, 1)
       assert.strictEqual(reading.goodFor, "1 day")
       assert.deepStrictEqual(reading.findings.map(({ code }) => code), ["apple.no-gpu-in-containers"])
-      assert.deepStrictEqual((yield* Apple.detect({ tools, deadline: "5 seconds", platform: "linux" })).facts, [])
+      assert.deepStrictEqual((yield* Apple.detect({ tools, deadline: "5 seconds", platform: "linux" })).facts.gpus, [])
     }))
 
   it("throws at no text", () => {

@@ -4,24 +4,16 @@ import * as FastCheck from "effect/FastCheck"
 import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { deviceFiles } from "../../../src/capabilities/Files.js"
-import * as Drm from "../../../src/capabilities/gpu/Drm.js"
 import * as Intel from "../../../src/capabilities/gpu/Intel.js"
-import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
-import * as Tool from "../../../src/process/Tool.js"
+import * as XpuSmi from "../../../src/capabilities/gpu/XpuSmi.js"
+import * as Host from "../../../src/capabilities/Host.js"
 import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
 
-const probe = (root: string, directory = "/nonexistent") => {
-  const files = deviceFiles(root)
-  return Intel.make({
-    files,
-    drm: Drm.make(files),
-    bus: PciBus.make(deviceFiles(root)),
-    tools: Tool.make({ path: directory, env: {}, platform: "linux" }),
-    deadline: "20 seconds",
-    platform: "linux"
+const probe = (root: string, directory = "/nonexistent") =>
+  Effect.gen(function*() {
+    const host = yield* Host.make({ root, path: directory, env: {}, platform: "linux", deadline: "20 seconds" })
+    return { detect: yield* Intel.make({ ...host, files: host.files() }) }
   })
-}
 
 const fixtures = path.join(import.meta.dirname, "../fixtures/intel")
 
@@ -43,29 +35,32 @@ describe("Intel", () => {
   it.scoped("knows cards by their files: graphics in the processor share its memory, others' is unknown", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("intel-two-cards"), { "usr/share/misc/pci.ids": fixture("pci.ids") })
-      const { facts, findings } = yield* probe(root).detect
-      assert.deepStrictEqual(facts.map(({ model, pciAddress, unifiedMemory }) => [model, pciAddress, unifiedMemory]), [
-        ["Intel Iris Xe Graphics", "0000:00:02.0", true],
-        ["Intel GPU 8086:56c0", "0000:4d:00.0", false]
-      ])
-      assert.isUndefined(facts[1]?.memoryTotalBytes)
-      assert.strictEqual(facts[1]?.temperatureCelsius, 49)
-      assert.strictEqual(facts[1]?.powerLimitWatts, 120)
+      const { facts, findings } = yield* (yield* probe(root)).detect
+      assert.deepStrictEqual(
+        facts.gpus.map(({ model, pciAddress, unifiedMemory }) => [model, pciAddress, unifiedMemory]),
+        [
+          ["Intel Iris Xe Graphics", "0000:00:02.0", true],
+          ["Intel GPU 8086:56c0", "0000:4d:00.0", false]
+        ]
+      )
+      assert.isUndefined(facts.gpus[1]?.memoryTotalBytes)
+      assert.strictEqual(facts.gpus[1]?.temperatureCelsius, 49)
+      assert.strictEqual(facts.gpus[1]?.powerLimitWatts, 120)
       assert.deepStrictEqual(findings.map(({ code, subject }) => [code, subject]), [["intel.memory-unknown", "gpu 1"]])
     }))
 
   it.scoped("takes power from the energy between two looks", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("intel-two-cards"))
-      const intel = probe(root)
-      assert.isUndefined((yield* intel.detect).facts[1]?.powerDrawWatts)
+      const intel = yield* probe(root)
+      assert.isUndefined((yield* intel.detect).facts.gpus[1]?.powerDrawWatts)
       yield* TestClock.adjust("10 seconds")
       fs.writeFileSync(path.join(root, "sys/class/drm/card1/device/hwmon/hwmon4/energy1_input"), "1420000000\n")
-      assert.strictEqual((yield* intel.detect).facts[1]?.powerDrawWatts, 42)
+      assert.strictEqual((yield* intel.detect).facts.gpus[1]?.powerDrawWatts, 42)
       // A counter that starts anew says nothing.
       yield* TestClock.adjust("10 seconds")
       fs.writeFileSync(path.join(root, "sys/class/drm/card1/device/hwmon/hwmon4/energy1_input"), "7\n")
-      assert.isUndefined((yield* intel.detect).facts[1]?.powerDrawWatts)
+      assert.isUndefined((yield* intel.detect).facts.gpus[1]?.powerDrawWatts)
     }))
 
   it.scopedLive("takes memory and load from xpu-smi, which it does not ask at every look", () =>
@@ -73,11 +68,11 @@ describe("Intel", () => {
       const root = yield* machine(tree("intel-two-cards"))
       const directory = yield* temporaryDirectory
       xpuSmi(directory)
-      const intel = probe(root, directory)
+      const intel = yield* probe(root, directory)
       for (let round = 0; round < 3; round++) {
         const { facts, findings } = yield* intel.detect
         assert.deepStrictEqual([...findings], [])
-        assert.deepInclude({ ...facts[1] }, {
+        assert.deepInclude({ ...facts.gpus[1] }, {
           model: "Intel Data Center GPU Flex 170",
           uuid: "00000000-0000-004d-0000-000856c08086",
           memoryTotalBytes: 14_248_464_384,
@@ -101,8 +96,11 @@ describe("Intel", () => {
       const root = yield* machine({})
       const directory = yield* temporaryDirectory
       xpuSmi(directory)
-      const { facts } = yield* probe(root, directory).detect
-      assert.deepStrictEqual(facts.map(({ index, model }) => [index, model]), [[0, "Intel Data Center GPU Flex 170"]])
+      const { facts } = yield* (yield* probe(root, directory)).detect
+      assert.deepStrictEqual(facts.gpus.map(({ index, model }) => [index, model]), [[
+        0,
+        "Intel Data Center GPU Flex 170"
+      ]])
     }))
 
   it.scopedLive("keeps the cards when xpu-smi fails, or prints something else", () =>
@@ -119,14 +117,14 @@ describe("Intel", () => {
         const root = yield* machine(tree("intel-two-cards"))
         const directory = yield* temporaryDirectory
         fakeTool(directory, "xpu-smi", script ?? "")
-        const { facts, findings } = yield* probe(root, directory).detect
-        assert.lengthOf(facts, 2)
+        const { facts, findings } = yield* (yield* probe(root, directory)).detect
+        assert.lengthOf(facts.gpus, 2)
         assert.deepStrictEqual(findings.map((found) => found.code), [code])
       }
     }))
 
   it("adds up the tiles of a GPU that is measured by them", () => {
-    assert.deepStrictEqual(Intel.parseStats(fixture("intel/stats-tiles.json")), {
+    assert.deepStrictEqual(XpuSmi.parseStats(fixture("intel/stats-tiles.json")), {
       memoryUsedBytes: 1536 * 1024 ** 2,
       utilizationPercent: 40,
       temperatureCelsius: 47,
@@ -150,11 +148,11 @@ describe("Intel", () => {
       value
     })
     FastCheck.assert(FastCheck.property(FastCheck.array(metric), FastCheck.json(), (metrics, other) => {
-      const found = Intel.parseStats(JSON.stringify({ device_level: metrics, tile_level: [{ data_list: metrics }] }))
+      const found = XpuSmi.parseStats(JSON.stringify({ device_level: metrics, tile_level: [{ data_list: metrics }] }))
       for (const figure of Object.values(found ?? {})) assert.isTrue(Number.isFinite(figure) && figure >= 0)
-      Intel.parseStats(other)
-      Intel.parseDiscovery(other)
-      Intel.parseDiscovery(`{"device_list":${other}}`)
+      XpuSmi.parseStats(other)
+      XpuSmi.parseDiscovery(other)
+      XpuSmi.parseDiscovery(`{"device_list":${other}}`)
     }))
   })
 })

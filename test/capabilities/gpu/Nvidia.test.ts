@@ -7,6 +7,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { deviceFiles } from "../../../src/capabilities/Files.js"
 import * as Nvidia from "../../../src/capabilities/gpu/Nvidia.js"
+import * as NvidiaFacts from "../../../src/capabilities/gpu/NvidiaFacts.js"
+import * as NvidiaProblems from "../../../src/capabilities/gpu/NvidiaProblems.js"
+import * as NvidiaSmi from "../../../src/capabilities/gpu/NvidiaSmi.js"
 import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
 import { GpuInfo, GpuProcess } from "../../../src/node/NodeCapabilities.js"
 import * as Tool from "../../../src/process/Tool.js"
@@ -14,8 +17,8 @@ import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support
 
 const MiB = 1024 ** 2
 
-const table = (name: string, fields: ReadonlyArray<Nvidia.NvidiaField> = Nvidia.allFields, complete = true) =>
-  Nvidia.parseTable(fixture(`nvidia/${name}`), fields, complete)
+const table = (name: string, fields: ReadonlyArray<NvidiaSmi.NvidiaField> = NvidiaSmi.allFields, complete = true) =>
+  NvidiaSmi.parseTable(fixture(`nvidia/${name}`), fields, complete)
 
 /** A machine with a fake nvidia-smi, which notes how it was called in `calls`. */
 const withTool = (options: {
@@ -38,8 +41,8 @@ const withTool = (options: {
     }
     const files = deviceFiles(root)
     const detect = Nvidia.detect({
-      tools: Tool.make({ path: directory, env: {}, platform: "linux" }),
-      bus: PciBus.make(deviceFiles(root)),
+      tools: yield* Tool.make({ path: directory, env: {}, platform: "linux" }),
+      bus: yield* PciBus.make(deviceFiles(root)),
       files,
       deadline: options.deadline ?? "20 seconds",
       root,
@@ -54,14 +57,14 @@ const withTool = (options: {
     return { detect, calls, directory }
   })
 
-const once = (options: Parameters<typeof withTool>[0], previous: Nvidia.NvidiaFacts = Nvidia.noFacts) =>
+const once = (options: Parameters<typeof withTool>[0], previous: NvidiaFacts.NvidiaFacts = NvidiaFacts.initial) =>
   Effect.flatMap(withTool(options), ({ detect }) => detect(previous))
 
 /** Answers the table with a fixture, and nothing else. */
 const prints = (name: string, then = "") => `case $1 in --query-gpu*) cat $fixtures/${name}; ${then} ;; esac`
 
-const known = (name: string): Nvidia.NvidiaFacts => ({
-  ...Nvidia.noFacts,
+const known = (name: string): NvidiaFacts.NvidiaFacts => ({
+  ...NvidiaFacts.initial,
   gpus: table(name).rows.map((row) => row.gpu)
 })
 
@@ -114,7 +117,7 @@ describe("Nvidia's table", () => {
   })
 
   it("reads what an old driver has", () => {
-    const { rows } = table("old-driver.csv", Nvidia.oldFields)
+    const { rows } = table("old-driver.csv", NvidiaSmi.oldFields)
     assert.lengthOf(rows, 2)
     assert.isUndefined(rows[0]?.gpu.computeCapability)
     assert.strictEqual(rows[0]?.gpu.memoryTotalBytes, 11_441 * MiB)
@@ -124,7 +127,7 @@ describe("Nvidia's table", () => {
   it("tells a GPU that is lost, one that must be reset and one that is silent from one that lacks a figure", () => {
     const { rows } = table("errors.csv")
     assert.deepStrictEqual(rows.map(({ gpu }) => gpu.healthProblem), [
-      "does not tell its figures",
+      "does not report its readings",
       undefined,
       "fell off the bus",
       "must be reset"
@@ -160,9 +163,35 @@ describe("Nvidia's table", () => {
     ])
   })
 
+  it("gives surplus columns to a name with commas in it, or takes the row for unreadable: nothing is shifted", () => {
+    const before = "0, GPU-10101010-aaaa-4f6e-9d2a-000000000000, 00000000:01:00.0, "
+    const after = ", 550.54.15, 8.6, 16376, 1021, 15021, 12, 44, 75.21, 140.00, [N/A]"
+    for (const name of ["NVIDIA RTX A4000, Laptop", "A, B, C, D", "Quadro, 12, 8.6"]) {
+      const { ambiguous, rows } = NvidiaSmi.parseTable(before + name + after, NvidiaSmi.allFields)
+      assert.deepStrictEqual(ambiguous, [])
+      assert.deepInclude({ ...rows[0]?.gpu }, {
+        model: name,
+        memoryTotalBytes: 16_376 * MiB,
+        powerDrawWatts: 75.21,
+        driverVersion: "550.54.15"
+      })
+    }
+    const odd = `${before}A, B, none, none, lots, few, some, 12, 44, 75.21, 140.00, off, x`
+    const { ambiguous, rows } = NvidiaSmi.parseTable(odd, NvidiaSmi.allFields)
+    assert.deepStrictEqual([ambiguous, rows], [[odd], []])
+  })
+
+  it.scopedLive("has a finding for a row that cannot be read, beside the rows that can", () =>
+    Effect.gen(function*() {
+      const { facts, findings } = yield* once({ script: prints("ambiguous.csv") })
+      assert.deepStrictEqual(facts.gpus.map(({ index }) => index), [1])
+      assert.deepStrictEqual(findings.map(({ code }) => code), ["tool.unexpected-output"])
+      assert.include(findings[0]?.message, "0, GPU-10101010-aaaa")
+    }))
+
   it("does not take the beginning of a figure for the figure, when the tool died while it wrote it", () => {
-    assert.deepStrictEqual(table("cut-off.csv", Nvidia.allFields, false).rows.map((row) => row.gpu.index), [0])
-    const old = table("old-driver-cut-off.csv", Nvidia.oldFields, false).rows
+    assert.deepStrictEqual(table("cut-off.csv", NvidiaSmi.allFields, false).rows.map((row) => row.gpu.index), [0])
+    const old = table("old-driver-cut-off.csv", NvidiaSmi.oldFields, false).rows
     assert.deepStrictEqual(old.map((row) => row.gpu.powerLimitWatts), [149])
   })
 
@@ -175,7 +204,7 @@ describe("Nvidia's table", () => {
         "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535.183\n",
         "<html>, , , , , , , , , , , , , , </html>"
       ]
-    ) assert.deepStrictEqual(Nvidia.parseTable(text, Nvidia.allFields).rows, [], text)
+    ) assert.deepStrictEqual(NvidiaSmi.parseTable(text, NvidiaSmi.allFields).rows, [], text)
   })
 
   it("never has an impossible GPU in it, whatever is printed", () => {
@@ -206,16 +235,16 @@ describe("Nvidia's table", () => {
     const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
     FastCheck.assert(
       FastCheck.property(FastCheck.array(FastCheck.oneof(row, FastCheck.string())), (lines) => {
-        for (const { gpu } of Nvidia.parseTable(lines.join("\n"), Nvidia.allFields).rows) {
+        for (const { gpu } of NvidiaSmi.parseTable(lines.join("\n"), NvidiaSmi.allFields).rows) {
           assert.isTrue(isGpu(gpu))
           assert.isAtMost((gpu.memoryUsedBytes ?? 0) + (gpu.memoryFreeBytes ?? 0), gpu.memoryTotalBytes ?? Infinity)
           assert.notStrictEqual(gpu.memoryTotalBytes, 0)
           assert.isAtMost(gpu.utilizationPercent ?? 0, 100)
         }
-        Nvidia.diagnose(lines, 255)
-        Nvidia.parseMigList(lines.join("\n"))
+        NvidiaProblems.diagnose(lines, 255)
+        NvidiaSmi.parseMigList(lines.join("\n"))
         const isProcess = Schema.is(Schema.typeSchema(GpuProcess))
-        for (const { process } of Nvidia.parseProcesses(lines.map((line) => `GPU-1, ${line}`).join("\n"))) {
+        for (const { process } of NvidiaSmi.parseProcesses(lines.map((line) => `GPU-1, ${line}`).join("\n"))) {
           assert.isTrue(isProcess(process))
         }
       }),
@@ -227,7 +256,7 @@ describe("Nvidia's table", () => {
 describe("Nvidia's lists", () => {
   it("name the programs on each GPU, with commas in their paths or without a name", () => {
     assert.deepStrictEqual(
-      Nvidia.parseProcesses(fixture("nvidia/h100x8-apps.csv")).map((
+      NvidiaSmi.parseProcesses(fixture("nvidia/h100x8-apps.csv")).map((
         { process }
       ) => [process.pid, process.name, process.memoryUsedBytes]),
       [
@@ -241,7 +270,7 @@ describe("Nvidia's lists", () => {
 
   it("name the pieces of the GPUs that are cut up", () => {
     assert.deepStrictEqual(
-      Nvidia.parseMigList(fixture("nvidia/mig-list.txt")).map((
+      NvidiaSmi.parseMigList(fixture("nvidia/mig-list.txt")).map((
         { gpuUuid, instance }
       ) => [gpuUuid.slice(0, 12), instance.profile, instance.uuid]),
       [
@@ -255,7 +284,7 @@ describe("Nvidia's lists", () => {
 
 describe("Nvidia's failures", () => {
   const code = (remark: string, exitCode?: number) =>
-    Nvidia.diagnose(remark === "" ? [] : [remark], exitCode).map((problem) => problem.finding.code)
+    NvidiaProblems.diagnose(remark === "" ? [] : [remark], exitCode).map((problem) => problem.finding.code)
 
   it("are told by what the tool says", () => {
     assert.deepStrictEqual(code("Failed to initialize NVML: Driver/library version mismatch", 255), [
@@ -299,7 +328,7 @@ describe("Nvidia's failures", () => {
 
   it("name the GPU, in each form that drivers have used", () => {
     const about = (remark: string) =>
-      Nvidia.diagnose([remark], 15).map((
+      NvidiaProblems.diagnose([remark], 15).map((
         { address, finding, index }
       ) => [finding.subject, finding.message, index, address])
     assert.deepStrictEqual(about("Unable to determine the device handle for GPU3: 0000:5D:00.0: Unknown Error"), [
@@ -325,13 +354,13 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       const { calls, detect } = yield* withTool({
         script: "case $1 in --query-gpu*) cat $fixtures/h100x8.csv ;; *) cat $fixtures/h100x8-apps.csv ;; esac"
       })
-      const reading = yield* detect(Nvidia.noFacts)
+      const reading = yield* detect(NvidiaFacts.initial)
       assert.lengthOf(reading.facts.gpus, 8)
       assert.lengthOf(reading.facts.processes, 4)
       assert.deepStrictEqual([...reading.findings], [])
       assert.isUndefined(reading.goodFor)
       assert.deepStrictEqual(calls(), [
-        `--query-gpu=${Nvidia.allFields.join(",")}`,
+        `--query-gpu=${NvidiaSmi.allFields.join(",")}`,
         "--query-compute-apps=gpu_uuid,pid,process_name,used_memory"
       ])
     }))
@@ -344,7 +373,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       const file = path.join(directory, "nvidia-smi.table")
       fs.writeFileSync(file, fixture("nvidia/h100x8.csv"))
       const asked = () => calls().filter((call) => call.startsWith("--query-compute-apps")).length
-      const first = yield* detect(Nvidia.noFacts)
+      const first = yield* detect(NvidiaFacts.initial)
       const second = yield* detect(first.facts)
       assert.strictEqual(asked(), 1)
       assert.lengthOf(second.facts.processes, 4)
@@ -366,7 +395,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
           --query-gpu*) cat $fixtures/old-driver.csv ;;
         esac`
       })
-      const first = yield* detect(Nvidia.noFacts)
+      const first = yield* detect(NvidiaFacts.initial)
       assert.lengthOf(first.facts.gpus, 2)
       assert.deepStrictEqual([...first.findings], [])
       assert.lengthOf(calls(), 4)
@@ -382,7 +411,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
           "case $1 in *compute_cap*) echo bad argument >&2; exit 2 ;; --query-gpu*) cat $fixtures/old-driver.csv ;; esac"
       })
       assert.lengthOf(facts.gpus, 2)
-      assert.deepStrictEqual(facts.fields, Nvidia.oldFields)
+      assert.deepStrictEqual(facts.fields, NvidiaSmi.oldFields)
     }))
 
   it.scopedLive("reports the pieces of a GPU that is cut up, asked for once a minute", () =>
@@ -390,7 +419,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       const { calls, detect } = yield* withTool({
         script: "case $1 in --query-gpu*) cat $fixtures/mig.csv ;; -L) cat $fixtures/mig-list.txt ;; esac"
       })
-      const first = yield* detect(Nvidia.noFacts)
+      const first = yield* detect(NvidiaFacts.initial)
       assert.deepStrictEqual(first.facts.mig.map(({ instance }) => instance.profile), [
         "3g.40gb",
         "1g.10gb+me",
@@ -489,13 +518,50 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       assert.strictEqual(goodFor, "1 minute")
     }))
 
-  it.scopedLive("kills a tool that hangs, and asks it again only after a while", () =>
+  it.scopedLive("kills a tool that hangs, and gives it more time at the next look", () =>
     Effect.gen(function*() {
-      const reading = yield* once({ script: "sleep 300", deadline: "200 millis" }, known("h100x8.csv"))
-      assert.lengthOf(reading.facts.gpus, 8)
-      assert.isFalse(reading.facts.gpus[0]?.healthy)
-      assert.deepStrictEqual(reading.findings.map(({ code }) => code), ["tool.timed-out"])
-      assert.strictEqual(reading.goodFor, "30 seconds")
+      const hangs = { script: "sleep 300", deadline: "200 millis" } as const
+      const first = yield* once(hangs, known("h100x8.csv"))
+      assert.lengthOf(first.facts.gpus, 8)
+      // A tool that needs the driver to load is slow, and says nothing about the GPUs.
+      assert.isTrue(first.facts.gpus.every((gpu) => gpu.healthy && gpu.memoryUsedBytes === undefined))
+      assert.deepStrictEqual(first.findings.map(({ code, severity }) => [code, severity]), [[
+        "tool.timed-out",
+        "warning"
+      ]])
+      assert.include(first.findings[0]?.message, "did not end within 0.2 s")
+      assert.include(first.findings[0]?.message, "It is given 1.2 s next.")
+      assert.isUndefined(first.goodFor)
+      const last = yield* once(hangs, { ...known("h100x8.csv"), timeouts: 2 })
+      assert.isFalse(last.facts.gpus[0]?.healthy)
+      assert.deepStrictEqual(last.findings.map(({ code, severity }) => [code, severity]), [["tool.timed-out", "error"]])
+      assert.include(last.findings[0]?.remedy, "persistence mode")
+      assert.strictEqual(last.goodFor, "30 seconds")
+    }))
+
+  it.scopedLive("does not know of any GPU before the tool has answered, however it fails to", () =>
+    Effect.gen(function*() {
+      for (const timeouts of [0, 2]) {
+        const { facts } = yield* once({ script: "sleep 300", deadline: "100 millis" }, {
+          ...NvidiaFacts.initial,
+          timeouts
+        })
+        assert.isFalse(facts.isKnown)
+      }
+      // An answer is an answer, if only that the driver does not work.
+      assert.isTrue((yield* once({ script: "exit 9" })).facts.isKnown)
+      assert.isTrue((yield* once({})).facts.isKnown)
+    }))
+
+  it.scopedLive("looks less often at GPUs that nobody uses", () =>
+    Effect.gen(function*() {
+      const idle = yield* once({ script: prints("idle.csv") })
+      assert.lengthOf(idle.facts.gpus, 2)
+      assert.deepStrictEqual(idle.goodFor, Nvidia.idleGoodFor)
+      const busy = yield* once({
+        script: "case $1 in --query-gpu*) cat $fixtures/idle.csv ;; *) echo 'GPU-4a1b2c3d-0001, 7, python3, 12' ;; esac"
+      })
+      assert.isUndefined(busy.goodFor)
     }))
 
   it.scopedLive("keeps the GPUs when only the list of programs hangs", () =>
@@ -544,7 +610,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
 
   it.scopedLive("has nothing to say on a machine without one", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* once({}), { facts: Nvidia.noFacts, findings: [], goodFor: "1 minute" })
+      assert.deepStrictEqual(yield* once({}), { facts: NvidiaFacts.noGpus, findings: [], goodFor: "1 minute" })
     }))
 
   it.scopedLive("finds the tool of WSL, which is on no PATH", () =>
@@ -556,15 +622,15 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
         `case $1 in --query-gpu*) cat ${path.join(import.meta.dirname, "../fixtures/nvidia/h100x8.csv")} ;; esac`
       )
       const reading = yield* Nvidia.detect({
-        tools: Tool.make({ path: "/nonexistent", env: {}, platform: "linux" }),
-        bus: PciBus.make(deviceFiles(root)),
+        tools: yield* Tool.make({ path: "/nonexistent", env: {}, platform: "linux" }),
+        bus: yield* PciBus.make(deviceFiles(root)),
         files: deviceFiles(root),
         deadline: "20 seconds",
         root,
         platform: "linux",
         env: {},
         inContainer: () => false
-      })(Nvidia.noFacts)
+      })(NvidiaFacts.initial)
       assert.lengthOf(reading.facts.gpus, 8)
     }))
 

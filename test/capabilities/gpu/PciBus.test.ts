@@ -11,7 +11,7 @@ describe("PciBus", () => {
   it.scoped("finds GPUs among everything else, with the driver that holds each", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("nvidia-bus"))
-      assert.deepStrictEqual(yield* PciBus.make(deviceFiles(root)).gpus, [
+      assert.deepStrictEqual(yield* (yield* PciBus.make(deviceFiles(root))).gpus, [
         { address: "0000:19:00.0", vendor: "nvidia", deviceId: "2330", driver: "nvidia" },
         { address: "0000:3b:00.0", vendor: "nvidia", deviceId: "2330", driver: "vfio-pci" },
         { address: "0000:4c:00.0", vendor: "nvidia", deviceId: "2330" },
@@ -22,7 +22,7 @@ describe("PciBus", () => {
   it.scoped("notices a driver that comes late within a minute, or at once when told to forget", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("nvidia-bus"))
-      const bus = PciBus.make(deviceFiles(root))
+      const bus = yield* PciBus.make(deviceFiles(root))
       const driver = Effect.map(bus.gpus, (gpus) => gpus[2]?.driver)
       assert.isUndefined(yield* driver)
       writeTree(root, { "sys/bus/pci/devices/0000:4c:00.0/driver": "-> ../../drivers/nvidia" })
@@ -42,7 +42,7 @@ describe("PciBus", () => {
   it.scoped("may be asked by several at once", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("nvidia-bus"))
-      const bus = PciBus.make(deviceFiles(root))
+      const bus = yield* PciBus.make(deviceFiles(root))
       const answers = yield* Effect.all([bus.gpus, bus.gpus, bus.gpus], { concurrency: "unbounded" })
       assert.deepStrictEqual(answers.map((gpus) => gpus.length), [4, 4, 4])
     }))
