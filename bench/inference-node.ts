@@ -8,8 +8,10 @@ import * as AgentConfig from "../src/agent/AgentConfig.js"
 import * as HeapTuning from "../src/cli/HeapTuning.js"
 import * as EmbeddedOrchestrator from "../src/embedded/EmbeddedOrchestrator.js"
 import { Engines, type RunningEngine } from "../src/engine/Engine.js"
-import { InferenceRouter } from "../src/inference/InferenceRouter.js"
+import * as GrpcNodeAgentServer from "../src/inference/GrpcNodeAgentServer.js"
+import * as LocalInferenceRouter from "../src/inference/LocalInferenceRouter.js"
 import { NodeAgentServer } from "../src/inference/NodeAgentServer.js"
+import * as RequestGate from "../src/inference/RequestGate.js"
 
 // As the command does.
 if (process.env["BENCH_LARGE_HEAP"] === undefined) HeapTuning.keepYoungGenerationSmall()
@@ -30,8 +32,9 @@ const node = Effect.gen(function*() {
   const { port } = yield* NodeAgentServer
   console.log(`port ${port}`)
   yield* Effect.never
-}).pipe(Effect.provide(NodeAgentServer.layer.pipe(
-  Layer.provide(InferenceRouter.layer),
+}).pipe(Effect.provide(GrpcNodeAgentServer.layer.pipe(
+  Layer.provide(RequestGate.layer),
+  Layer.provide(LocalInferenceRouter.layer),
   Layer.provide(Layer.succeed(Engines, { current: () => [engine], reports: () => [], changes: Stream.never })),
   Layer.provide(AgentConfig.rooms),
   Layer.provide(AgentConfig.layer({ "agent-port": "0", "max-requests-per-engine": "10000" }))

@@ -14,8 +14,10 @@ import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
 import * as Daemon from "../effect/Daemon.js"
-import { InferenceRouter } from "../inference/InferenceRouter.js"
+import * as GrpcNodeAgentServer from "../inference/GrpcNodeAgentServer.js"
+import * as LocalInferenceRouter from "../inference/LocalInferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
+import * as RequestGate from "../inference/RequestGate.js"
 import * as GrpcOrchestrator from "../orchestrator/grpc/GrpcOrchestrator.js"
 import type { Orchestrator } from "../orchestrator/Orchestrator.js"
 import type { AgentStatus } from "./AgentStatus.js"
@@ -97,8 +99,9 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(Reporter.layer),
     Layer.provideMerge(StatusView.layer),
     Layer.provide(Connectivity.layer),
-    Layer.provide(NodeAgentServer.layer),
-    Layer.provide(InferenceRouter.layer),
+    Layer.provide(GrpcNodeAgentServer.layer),
+    Layer.provide(RequestGate.layer),
+    Layer.provide(LocalInferenceRouter.layer),
     Layer.provide(EngineCare.layer),
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),

@@ -5,8 +5,8 @@ import type { InferenceRouter } from "../inference/InferenceRouter.js"
 /** Of engines that are asked through the agent. */
 export const added = (
   reports: ReadonlyArray<EngineReport>,
-  router: Pick<InferenceRouter["Type"], "figures">
+  router: Pick<InferenceRouter["Type"], "stats">
 ): ReadonlyArray<EngineReport> =>
   reports.map((report) =>
-    report.name === "vllm" || report.name === "ollama" ? { ...report, figures: router.figures(report.name) } : report
+    report.name === "vllm" || report.name === "ollama" ? { ...report, figures: router.stats(report.name) } : report
   )

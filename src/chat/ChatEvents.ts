@@ -1,11 +1,21 @@
-/** The server-sent events of a streamed chat completion, read as they come: split anywhere, with memory bounded. */
-import { StringDecoder } from "node:string_decoder"
-import { createParser } from "eventsource-parser"
-import { EngineError, ofEvent } from "./EngineError.js"
+/** The server-sent events of a streamed chat completion, read as they come: split anywhere, bounded in memory and time. */
+import * as ServerSentEvents from "../text/ServerSentEvents.js"
+import * as AnswerProgress from "./AnswerProgress.js"
+import * as EngineError from "./EngineError.js"
 
-/** Of one event, in characters: far more than any delta, and less than would hurt. */
+/** The largest event, in characters: far more than any delta. */
 const maxEvent = 4 * 1024 * 1024
 
+/**
+ * Bytes that an engine may send without any text of an answer among them: comments, empty pieces. It regains them over
+ * time, so that an engine that thinks in secret at a thousand tokens a second is fine, and a flood is not.
+ */
+const maxEmptyBytes = 8 * 1024 * 1024
+const emptyBytesPerSecond = 256 * 1024
+
+const maxCount = 2 ** 31 - 1
+
+/** In tokens. */
 export interface Usage {
   readonly promptTokens: number
   readonly completionTokens: number
@@ -13,10 +23,10 @@ export interface Usage {
 
 /** What the events say, in their order. After `failed` or `done` there is nothing more. */
 export interface ChatListener {
-  /** A piece of a choice's text, or of what is thought before it; one of the two may be empty. */
+  /** A piece of a choice's text, or of the reasoning before it; one of the two may be empty. */
   readonly delta: (index: number, content: string, reasoning: string) => void
   readonly done: (end: ChatEnd) => void
-  readonly failed: (error: EngineError) => void
+  readonly failed: (error: EngineError.EngineError) => void
 }
 
 export interface ChatEnd {
@@ -30,7 +40,14 @@ export interface ChatEvents {
   /** The answer is over: that was either expected or an error. */
   readonly end: () => void
   /** There are all choices, each with its end. */
-  readonly complete: () => boolean
+  readonly isWhole: () => boolean
+}
+
+export interface ChatEventsOptions {
+  /** How many were asked for. Default 1. */
+  readonly choices?: number
+  /** Milliseconds since any fixed time. */
+  readonly now?: () => number
 }
 
 interface Choice {
@@ -47,96 +64,116 @@ interface Event {
   readonly choices?: unknown
   readonly usage?: unknown
   readonly error?: unknown
+  readonly object?: unknown
 }
 
 const text = (value: unknown): string => typeof value === "string" ? value : ""
 
-const count = (value: unknown): number => typeof value === "number" && value >= 0 ? Math.floor(value) : 0
+const count = (value: unknown): number =>
+  typeof value === "number" && value >= 0 ? Math.min(maxCount, Math.floor(value)) : 0
 
+/** The usage of an answer; hostile values are 0. */
 export const usageOf = (value: unknown): Usage | undefined => {
   if (typeof value !== "object" || value === null) return undefined
   const { completion_tokens, prompt_tokens } = value as Readonly<Record<string, unknown>>
   return { promptTokens: count(prompt_tokens), completionTokens: count(completion_tokens) }
 }
 
-/**
- * An answer is complete when as many choices as were asked for began and every one has a finish reason, and then
- * `[DONE]` or the end comes. Any other end is a failure, never a short answer.
- */
-export const make = (listener: ChatListener, choices = 1): ChatEvents => {
-  let over = false
-  let first = true
-  let usage: Usage | undefined
-  const finishReasons = new Map<number, string>()
-  const begun = new Set<number>()
-  const decoder = new StringDecoder("utf8")
+/** Without one there is a single choice; what is no number is refused by {@link AnswerProgress}. */
+const indexOf = (value: unknown): number =>
+  value === undefined || value === null ? 0 : typeof value === "number" ? value : -1
 
-  const fail = (error: EngineError) => {
-    if (over) return
-    over = true
+/**
+ * An answer is whole when {@link AnswerProgress} says so, and then `[DONE]` or the end comes. Any other end is a failure,
+ * never a short answer.
+ */
+export const make = (listener: ChatListener, { choices = 1, now = () => 0 }: ChatEventsOptions = {}): ChatEvents => {
+  const progress = AnswerProgress.make(choices)
+  let isOver = false
+  let usage: Usage | undefined
+  let hasText = false
+  let emptyBytes = 0
+  let emptyAt = 0
+
+  const fail = (error: EngineError.EngineError) => {
+    if (isOver) return
+    isOver = true
+    events.stop()
     listener.failed(error)
   }
-  const garbled = (reason: string) => fail(new EngineError({ kind: "garbled", reason }))
-  const isComplete = () => begun.size >= Math.max(1, choices) && begun.size === finishReasons.size
+  const invalid = (reason: string) => fail(EngineError.make("invalid-response", reason))
+
   const finish = () => {
-    if (!isComplete()) {
-      return fail(new EngineError({ kind: "cut-off", reason: "the answer ended before it was complete" }))
-    }
-    over = true
-    listener.done({ finishReasons, usage })
+    if (!progress.isWhole()) return fail(EngineError.make("incomplete", "the answer ended before it was complete"))
+    isOver = true
+    events.stop()
+    listener.done({ finishReasons: progress.finishReasons, usage })
+  }
+
+  const takeChoice = (choice: Choice) => {
+    const reason = text(choice.finish_reason)
+    if (reason === "error") return fail(EngineError.make("failed", "it ended the answer with an error"))
+    const index = indexOf(choice.index)
+    if (!progress.take(index, reason)) return invalid(`a choice with the index ${String(choice.index).slice(0, 40)}`)
+    const { delta } = choice
+    if (delta === undefined || delta === null) return
+    const content = text(delta.content)
+    const reasoning = text(delta.reasoning_content) || text(delta.reasoning)
+    if (content === "" && reasoning === "") return
+    hasText = true
+    listener.delta(index, content, reasoning)
   }
 
   const take = (data: string) => {
-    const said = data.trim()
-    if (over || said === "") return
-    if (said === "[DONE]") return finish()
+    if (isOver) return
+    // Few are anything but an object.
+    if (data.charCodeAt(0) !== 123) {
+      const said = data.trim()
+      if (said === "") return
+      if (said === "[DONE]") return finish()
+    }
     let event: Event
     try {
       event = JSON.parse(data)
     } catch {
-      return garbled(`an event that is not JSON: ${said.slice(0, 80)}`)
+      return invalid(`an event that is not JSON: ${data.slice(0, 80)}`)
     }
-    if (typeof event !== "object" || event === null) return garbled("an event that is no object")
-    if (event.error !== undefined && event.error !== null) return fail(ofEvent(event))
+    if (typeof event !== "object" || event === null) return invalid("an event that is no object")
+    if (EngineError.isInBand(event)) return fail(EngineError.ofEvent(event))
     if (event.usage !== undefined && event.usage !== null) usage = usageOf(event.usage) ?? usage
     if (!Array.isArray(event.choices)) return
     for (const choice of event.choices as ReadonlyArray<Choice | null>) {
       if (choice === null || typeof choice !== "object") continue
-      const index = count(choice.index)
-      begun.add(index)
-      const delta = choice.delta
-      if (delta !== undefined && delta !== null) {
-        const content = text(delta.content)
-        const reasoning = text(delta.reasoning_content) || text(delta.reasoning)
-        if (content !== "" || reasoning !== "") listener.delta(index, content, reasoning)
-      }
-      if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
-        finishReasons.set(index, choice.finish_reason)
-      }
+      takeChoice(choice)
+      if (isOver) return
     }
   }
 
-  const parser = createParser({
-    maxBufferSize: maxEvent,
-    onEvent: ({ data }) => take(data),
-    onError: ({ type }) => {
-      // Fields that are not known are to be passed over, as are bad values of those that are not used here.
-      if (type === "max-buffer-size-exceeded") garbled("an event without an end")
-    }
+  /** These bytes had no text among them. */
+  const countEmpty = (bytes: number) => {
+    const at = now()
+    emptyBytes = Math.max(0, emptyBytes - Math.max(0, at - emptyAt) / 1000 * emptyBytesPerSecond) + bytes
+    emptyAt = at
+    if (emptyBytes > maxEmptyBytes) invalid("a flood of events without text")
+  }
+
+  const events = ServerSentEvents.make({
+    maxLength: maxEvent,
+    onData: take,
+    onTooLarge: () => invalid("an event without an end")
   })
 
   return {
     push: (bytes) => {
-      if (over) return
-      const characters = decoder.write(bytes)
-      if (characters === "") return
-      parser.feed(first && characters.startsWith("\uFEFF") ? characters.slice(1) : characters)
-      first = false
+      if (isOver) return
+      hasText = false
+      events.push(bytes)
+      if (!hasText && !isOver) countEmpty(bytes.length)
     },
     end: () => {
       // An event without the empty line behind it was cut off, and is none.
-      if (!over) finish()
+      if (!isOver) finish()
     },
-    complete: isComplete
+    isWhole: progress.isWhole
   }
 }

@@ -3,39 +3,25 @@
  * joined into one message, and the source is paused when they become many. A reader that keeps up gets each at once.
  */
 import type { ChatCompletionResponse } from "../proto/generated/orchion/v1/ChatCompletionResponse.js"
+import type { AnswerEnd, AnswerSink, AnswerSinkOptions } from "./AnswerSink.js"
 
-/** When so many characters wait, the source is paused; when they have gone, it goes on. */
-const mostWaiting = 16 * 1024
+/** When this much waits, in UTF-16 code units, the source is paused until it is gone. */
+const pauseAt = 16 * 1024
 
-export interface ChatPumpOptions {
-  readonly id: string
-  readonly model: string
-  /** Seconds since 1970. */
-  readonly created: number
-  /** Sends a message; `taken` is called when there is room for the next one. */
-  readonly write: (message: ChatCompletionResponse, taken: () => void) => void
+export interface ChatPumpOptions extends AnswerSinkOptions {
   readonly pause: () => void
   readonly resume: () => void
-}
-
-/** How an answer ends. */
-export interface ChatPumpEnd {
-  readonly finishReasons: ReadonlyMap<number, string>
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null
-}
-
-export interface ChatPump {
-  /** `pieces` is how many of the engine's it is made of. */
-  readonly push: (index: number, content: string, reasoning: string, pieces: number) => void
-  /** The last message goes out, behind all that waits; `sent` is called when the reader has taken it. */
-  readonly finish: (end: ChatPumpEnd, sent: () => void) => void
-  /** What waits goes out; `sent` is called when the reader has taken it. For an answer that breaks off. */
-  readonly flush: (sent: () => void) => void
 }
 
 interface Text {
   content: string
   reasoning: string
+}
+
+/** The first half of a surrogate pair at the end of a text: its other half may come with the next piece. */
+const halfAtEnd = (text: string): string => {
+  const last = text.charCodeAt(text.length - 1)
+  return last >= 0xd800 && last < 0xdc00 ? text.slice(-1) : ""
 }
 
 const messageOf = (index: number, text: Text | undefined, finishReason: string) => ({
@@ -47,80 +33,107 @@ const messageOf = (index: number, text: Text | undefined, finishReason: string) 
 
 const byIndex = <A>(entries: Iterable<readonly [number, A]>) => [...entries].sort(([a], [b]) => a - b)
 
-export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptions): ChatPump => {
+export const make = ({ failed, head, pause, resume, write }: ChatPumpOptions): AnswerSink => {
   let waiting = new Map<number, Text>()
-  /** In characters. */
+  /** Halves of surrogate pairs that wait for their other half. */
+  const halves = new Map<number, Text>()
   let size = 0
   let pieces = 0
-  let busy = false
-  let scheduled = false
-  let paused = false
-  let end: ChatPumpEnd | undefined
+  let taken = 0
+  let isBusy = false
+  let isScheduled = false
+  let isPaused = false
+  let isBroken = false
+  let end: AnswerEnd | undefined
   let sent: (() => void) | undefined
 
-  const taken = () => {
-    busy = false
-    if (size > 0 || end !== undefined) send()
-    else done()
-    if (paused && size === 0) {
-      paused = false
-      resume()
+  /** Nobody above a callback could catch what is thrown in it, which would end the process. */
+  const guarded = (run: () => void) => () => {
+    if (isBroken) return
+    try {
+      run()
+    } catch (error) {
+      isBroken = true
+      failed(error)
     }
   }
 
-  const done = () => {
+  const onTaken = guarded(() => {
+    isBusy = false
+    taken += 1
+    if (size > 0 || end !== undefined) send()
+    else tellSent()
+    if (isPaused && size === 0) {
+      isPaused = false
+      resume()
+    }
+  })
+
+  const tellSent = () => {
     const tell = sent
     sent = undefined
     tell?.()
   }
 
-  const send = () => {
+  /** Well-formed, but for a half at its end, which stays behind until the rest of the pair comes or the answer ends. */
+  const wellFormed = (index: number, text: Text, isLast: boolean): Text => {
+    if (text.content.isWellFormed() && text.reasoning.isWellFormed()) return text
+    const half = isLast
+      ? { content: "", reasoning: "" }
+      : { content: halfAtEnd(text.content), reasoning: halfAtEnd(text.reasoning) }
+    if (half.content !== "" || half.reasoning !== "") halves.set(index, half)
+    const before = (whole: string, end: string) => whole.slice(0, whole.length - end.length).toWellFormed()
+    return { content: before(text.content, half.content), reasoning: before(text.reasoning, half.reasoning) }
+  }
+
+  const takeWaiting = (isLast: boolean): Map<number, Text> => {
     const texts = waiting
-    const last = end
-    const base = { id, model, created, object: "chat.completion.chunk", pieces }
     waiting = new Map()
     size = 0
+    if (isLast) { for (const [index, half] of halves) if (!texts.has(index)) texts.set(index, half) }
+    for (const [index, text] of texts) texts.set(index, wellFormed(index, text, isLast))
+    return texts
+  }
+
+  const send = () => {
+    const last = end
+    const texts = takeWaiting(last !== undefined)
+    const base = { ...head, object: "chat.completion.chunk", pieces }
     pieces = 0
     end = undefined
-    busy = true
-    if (last === undefined) {
-      const choices = byIndex(texts).map(([index, text]) => messageOf(index, text, ""))
-      return write({ ...base, choices }, taken)
-    }
-    const unfinished = [...texts.keys()].filter((index) => !last.finishReasons.has(index))
-    const choices = byIndex([
-      ...[...last.finishReasons].map(([index, reason]) => [index, messageOf(index, texts.get(index), reason)] as const),
-      ...unfinished.map((index) => [index, messageOf(index, texts.get(index), "")] as const)
-    ])
-    write({
-      ...base,
-      choices: choices.map(([, choice]) => choice),
-      ...(last.usage === undefined || last.usage === null ? {} : { usage: last.usage })
-    }, taken)
+    isBusy = true
+    write(last === undefined ? { ...base, choices: choicesOf(texts) } : lastMessage(base, texts, last), onTaken)
   }
 
   /** At the end of what now runs: the events of one read from the engine go out as one message. */
   const schedule = () => {
-    if (busy || scheduled) return
-    scheduled = true
-    queueMicrotask(() => {
-      scheduled = false
-      if (!busy && (size > 0 || end !== undefined)) send()
-    })
+    if (isBusy || isScheduled) return
+    isScheduled = true
+    queueMicrotask(sendScheduled)
   }
+  const sendScheduled = guarded(() => {
+    isScheduled = false
+    if (!isBusy && (size > 0 || end !== undefined)) send()
+  })
 
   return {
     push: (index, content, reasoning, more) => {
       pieces += more
       const text = waiting.get(index)
-      if (text === undefined) waiting.set(index, { content, reasoning })
-      else {
+      if (text === undefined) {
+        const half = halves.size === 0 ? undefined : halves.get(index)
+        if (half === undefined) waiting.set(index, { content, reasoning })
+        else {
+          halves.delete(index)
+          waiting.set(index, { content: half.content + content, reasoning: half.reasoning + reasoning })
+        }
+      } else {
         text.content += content
         text.reasoning += reasoning
       }
       size += content.length + reasoning.length
-      if (size >= mostWaiting && !paused) {
-        paused = true
+      if (size >= pauseAt && !isPaused) {
+        isPaused = true
         pause()
       }
       schedule()
@@ -132,8 +145,30 @@ export const make = ({ created, id, model, pause, resume, write }: ChatPumpOptio
     },
     flush: (tell) => {
       sent = tell
-      if (!busy && size === 0) done()
+      if (!isBusy && size === 0) tellSent()
       else schedule()
-    }
+    },
+    taken: () => taken,
+    isWaiting: () => isBusy
+  }
+}
+
+const choicesOf = (texts: ReadonlyMap<number, Text>) =>
+  byIndex(texts).map(([index, text]) => messageOf(index, text, ""))
+
+const lastMessage = (
+  base: ChatCompletionResponse,
+  texts: ReadonlyMap<number, Text>,
+  { finishReasons, usage }: AnswerEnd
+): ChatCompletionResponse => {
+  const unfinished = [...texts.keys()].filter((index) => !finishReasons.has(index))
+  const choices = byIndex([
+    ...[...finishReasons].map(([index, reason]) => [index, messageOf(index, texts.get(index), reason)] as const),
+    ...unfinished.map((index) => [index, messageOf(index, texts.get(index), "")] as const)
+  ])
+  return {
+    ...base,
+    choices: choices.map(([, choice]) => choice),
+    ...(usage === undefined || usage === null ? {} : { usage })
   }
 }

@@ -1,41 +1,50 @@
 /** How a request to an engine fails. */
 import * as Data from "effect/Data"
+import * as Printable from "../text/Printable.js"
+import * as SystemError from "../text/SystemError.js"
 
+/** These reach metrics and the orchestrator, by name. */
 export type EngineErrorKind =
-  /** No connection, or it broke off: the engine is gone, or going. */
+  /** No connection, or it broke: the engine is gone, or going. */
   | "unreachable"
-  /** The engine wants no more requests now. */
+  /** The engine accepts no more requests now. */
   | "overloaded"
   /** The engine finds fault with the request. */
-  | "rejected"
+  | "invalid-request"
   /** The engine does not have the model. */
   | "unknown-model"
   /** The engine wants a key, or another one. */
   | "unauthorized"
   /** The engine could not do it. */
   | "failed"
-  /** The answer ended before it was complete. */
-  | "cut-off"
+  /** The answer ended before it was whole. */
+  | "incomplete"
   /** The answer is none that this client understands. */
-  | "garbled"
+  | "invalid-response"
+  /** The answer is larger than what is accepted. */
+  | "too-large"
+  /** The engine sent nothing for too long. */
+  | "stalled"
+  /** A defect of this program. */
+  | "internal"
 
 export class EngineError extends Data.TaggedError("EngineError")<{
   readonly kind: EngineErrorKind
-  /** In the engine's own words where it has said something, on one line. */
+  /** In the engine's own words where it gave some, on one line, at most 500 characters. */
   readonly reason: string
+  /** Of kind `internal`: what was thrown. */
+  readonly cause?: unknown
 }> {
   override get message(): string {
     return this.reason
   }
 }
 
-const maxReason = 500
+export const make = (kind: EngineErrorKind, reason: string): EngineError => new EngineError({ kind, reason })
 
-/** What a peer wrote, on one line and not too long. */
-export const oneLine = (text: string): string => {
-  const line = text.replace(/[\s\p{Cc}]+/gu, " ").trim()
-  return line.length > maxReason ? `${line.slice(0, maxReason)}…` : line
-}
+/** What was thrown where nothing should be. */
+export const ofDefect = (cause: unknown): EngineError =>
+  new EngineError({ kind: "internal", reason: "an error within the agent, which its log describes", cause })
 
 const kindOfStatus = (status: number): EngineErrorKind =>
   status === 429 || status === 503
@@ -45,7 +54,7 @@ const kindOfStatus = (status: number): EngineErrorKind =>
     : status === 401 || status === 403
     ? "unauthorized"
     : status >= 400 && status < 500
-    ? "rejected"
+    ? "invalid-request"
     : status === 502 || status === 504
     ? "unreachable"
     : "failed"
@@ -53,19 +62,29 @@ const kindOfStatus = (status: number): EngineErrorKind =>
 const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
   typeof value === "object" && value !== null ? value as Readonly<Record<string, unknown>> : undefined
 
+const json = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? ""
+  } catch {
+    // Nested deeper than the stack is.
+    return ""
+  }
+}
+
 /**
- * What the engine says is wrong. vLLM and OpenAI write `{"error": {"message": …, "code": 400}}`, older ones of vLLM
- * `{"message": …}`, Ollama `{"error": "…"}`, and FastAPI `{"detail": …}`.
+ * What the engine says is wrong. vLLM and OpenAI write `{"error": {"message": …, "code": 400}}`, older vLLMs
+ * `{"object": "error", "message": …}`, Ollama `{"error": "…"}`, and FastAPI `{"detail": …}`.
  */
-export const saidIn = (body: unknown): { readonly text: string; readonly code: number | undefined } => {
+const explanationIn = (body: unknown): { readonly text: string; readonly code: number | undefined } => {
   const whole = record(body)
   const error = record(whole?.["error"])
   const text = [error?.["message"], whole?.["error"], whole?.["message"], whole?.["detail"]]
     .find((value) => typeof value === "string" && value !== "")
-  const code = Number(error?.["code"] ?? whole?.["code"] ?? Number.NaN)
   const said = text ?? whole?.["detail"] ?? whole?.["error"] ?? ""
+  const given = error?.["code"] ?? whole?.["code"]
+  const code = typeof given === "number" || typeof given === "string" ? Number(given) : Number.NaN
   return {
-    text: oneLine(typeof said === "string" ? said : JSON.stringify(said)),
+    text: Printable.oneLine(typeof said === "string" ? said : json(said)),
     code: Number.isInteger(code) && code >= 400 && code < 600 ? code : undefined
   }
 }
@@ -78,33 +97,33 @@ export const ofStatus = (status: number, body: string): EngineError => {
   } catch {
     parsed = undefined
   }
-  const said = parsed === undefined ? oneLine(body.replace(/<[^>]*>/g, " ")) : saidIn(parsed).text
-  return new EngineError({ kind: kindOfStatus(status), reason: said === "" ? `status ${status}` : said })
+  const said = parsed === undefined
+    ? Printable.oneLine(body.slice(0, 8_192).replace(/<[^<>]*>/g, " "))
+    : explanationIn(parsed).text
+  return make(kindOfStatus(status), said === "" ? `HTTP status ${status}` : said)
 }
 
-/** An error that stands where an event of the answer should. */
+/** An error that stands where an event of the answer, or the answer, should. */
 export const ofEvent = (event: unknown): EngineError => {
-  const { code, text } = saidIn(event)
-  return new EngineError({
-    kind: code === undefined ? "failed" : kindOfStatus(code),
-    reason: text === "" ? "it broke off with an error that it does not describe" : text
-  })
+  const { code, text } = explanationIn(event)
+  return make(
+    code === undefined ? "failed" : kindOfStatus(code),
+    text === "" ? "it reported an error without a description" : text
+  )
 }
 
-const systemReasons: Readonly<Record<string, string>> = {
+/** Whether an event or an answer is an error: engines and agents in the field write it in band, with status 200. */
+export const isInBand = (value: { readonly error?: unknown; readonly object?: unknown }): boolean =>
+  (value.error !== undefined && value.error !== null) || value.object === "error"
+
+const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens on its port",
   ECONNRESET: "it closed the connection",
-  EPIPE: "it closed the connection",
-  ETIMEDOUT: "no answer",
-  EHOSTUNREACH: "no way there",
-  ENETUNREACH: "no way there"
+  EPIPE: "it closed the connection"
 }
 
-/** What Node says of a connection that failed. */
-export const ofConnection = (error: Error): EngineError => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
-  return new EngineError({
-    kind: code.startsWith("HPE_") ? "garbled" : "unreachable",
-    reason: code.startsWith("HPE_") ? "what it answers is not HTTP" : systemReasons[code] ?? oneLine(error.message)
-  })
-}
+/** What Node reports for a connection that failed. */
+export const ofConnection = (error: Error): EngineError =>
+  SystemError.codeOf(error)?.startsWith("HPE_") === true
+    ? make("invalid-response", "it does not speak HTTP")
+    : make("unreachable", Printable.oneLine(SystemError.describe(error, words)))

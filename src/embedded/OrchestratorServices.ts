@@ -160,20 +160,12 @@ const inference = ({ dispatcher }: Parts) =>
   GrpcServer.serve(OrchionLLMService)({
     ChatCompletion: {
       relay: (request, { write }) =>
-        Effect.suspend(() => {
-          if (!request.stream) {
-            const collector = ChatRelay.collect()
-            return Effect.flatMap(
-              Effect.zipRight(dispatcher.chat(request, collector.open), collector.finish),
-              (message) => Effect.async<void>((resume) => write(message, () => resume(Effect.void)))
-            )
-          }
-          const relay = ChatRelay.make(write)
-          return dispatcher.chat(request, relay.open).pipe(
-            Effect.tapError(() => relay.flush),
-            Effect.zipRight(relay.finish)
+        request.stream
+          ? ChatRelay.relay((open) => dispatcher.chat(request, open), write)
+          : Effect.flatMap(
+            ChatRelay.collect((open) => dispatcher.chat(request, open)),
+            (message) => Effect.async<void>((resume) => write(message, () => resume(Effect.void)))
           )
-        })
     },
     Embeddings: ({ input, model }) => dispatcher.embeddings(model, input)
   })

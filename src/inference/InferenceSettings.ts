@@ -12,6 +12,14 @@ export const table = Setting.group("Inference", {
     description: "Limit of in-flight requests per engine; more are refused",
     default: "256"
   }),
+  engineIdleTimeout: Setting.setting("engine-idle-timeout", Format.durationBetween("1s", "24h"), {
+    description: "Cancel requests of which an engine sends nothing for this long",
+    default: "10m"
+  }),
+  readerTimeout: Setting.setting("reader-timeout", Format.durationBetween("1s", "24h"), {
+    description: "Cancel requests of whose answer the orchestrator reads nothing for this long",
+    default: "2m"
+  }),
   drainTimeout: Setting.setting("drain-timeout", Format.durationBetween("0s", "24h"), {
     description: "Grace period for in-flight requests at shutdown",
     default: "30s"

@@ -1,19 +1,19 @@
-/** Models that Ollama does not have yet, pulled when they are asked for: once, however many wait for it. */
+/** Models that an engine does not have yet, pulled when they are asked for: once, however many requests wait. */
 import * as Data from "effect/Data"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberMap from "effect/FiberMap"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as EngineHttp from "../chat/EngineHttp.js"
+import * as ModelName from "../chat/ModelName.js"
+import * as Shared from "../effect/Shared.js"
 import * as Ollama from "../engine/ollama/Ollama.js"
 
 /** A model could not be pulled. */
-export class PullFailed extends Data.TaggedError("PullFailed")<{
-  /** Nothing is wrong with the machine: there is no such model to be had. */
-  readonly unknown: boolean
+export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
+  /** The registry does not have the model, or does not give it out: a retry will not help. */
+  readonly isUnknown: boolean
   readonly reason: string
 }> {
   override get message(): string {
@@ -22,24 +22,30 @@ export class PullFailed extends Data.TaggedError("PullFailed")<{
 }
 
 export interface PullOnDemand {
-  /** Ends when the model is there. The pull ends with the last one who waits for it. */
-  readonly pull: (baseUrl: string, model: string) => Effect.Effect<void, PullFailed>
+  /** Ends when the engine has the model. The pull is interrupted when nobody waits for it any more. */
+  readonly pull: (baseUrl: string, model: string) => Effect.Effect<void, ModelUnavailable>
 }
 
-/** A pull that says nothing for this long has failed. */
-const inactivity = Duration.minutes(2)
+/** A pull without progress fails after this. */
+const idleTimeout = Duration.minutes(2)
 
-/** Pulls at once: what is asked for can be anything. */
+/** Pulls at once: any name may be asked for. */
 const maxPulls = 4
 
 const decodeLine = Schema.decodeUnknownEither(Ollama.PullLine)
 
 const failed = (model: string, error: string) => {
   const { cause, message } = Ollama.pullDiagnosis(model, error)
-  return new PullFailed({ unknown: cause === "model-not-found", reason: message })
+  return new ModelUnavailable({
+    isUnknown: cause === "model-not-found" || cause === "model-access",
+    reason: message.replace(/\.$/, "")
+  })
 }
 
-const pullOnce = (baseUrl: string, model: string): Effect.Effect<void, PullFailed> =>
+/** Whether it is a name that a registry could know. */
+export const canBePulled = (model: string): boolean => model.length <= 200 && /^\w[\w.:/-]*$/.test(model)
+
+const pullOnce = (baseUrl: string, model: string): Effect.Effect<void, ModelUnavailable> =>
   Effect.scoped(Effect.gen(function*() {
     const { next, status } = yield* EngineHttp.lines({
       method: "POST",
@@ -48,11 +54,11 @@ const pullOnce = (baseUrl: string, model: string): Effect.Effect<void, PullFaile
     })
     while (true) {
       const text = yield* next.pipe(Effect.timeoutFail({
-        duration: inactivity,
+        duration: idleTimeout,
         onTimeout: () => failed(model, "no progress for 2 minutes")
       }))
       if (text === undefined) {
-        return yield* failed(model, status === 200 ? "the answer ended before the pull did" : `status ${status}`)
+        return yield* failed(model, status === 200 ? "the answer ended before the pull did" : `HTTP status ${status}`)
       }
       const line = decodeLine(text)
       if (Either.isLeft(line)) return yield* failed(model, "an answer that is not understood")
@@ -60,66 +66,39 @@ const pullOnce = (baseUrl: string, model: string): Effect.Effect<void, PullFaile
       // Errors come with status 200 too: only this line is success.
       if (line.right.status === "success") return
     }
-  })).pipe(Effect.catchTag("EngineSilent", ({ reason }) => Effect.fail(failed(model, reason))))
-
-interface Running {
-  readonly done: Deferred.Deferred<void, PullFailed>
-  waiting: number
-}
+  })).pipe(Effect.catchTag("EngineSilent", ({ reason }) => failed(model, reason)))
 
 export const make: Effect.Effect<PullOnDemand, never, Scope.Scope> = Effect.gen(function*() {
-  const fibers = yield* FiberMap.make<string>()
-  const running = new Map<string, Running>()
-
-  const begin = (key: string, baseUrl: string, model: string) =>
-    Effect.gen(function*() {
-      const entry: Running = { done: yield* Deferred.make<void, PullFailed>(), waiting: 0 }
-      running.set(key, entry)
-      yield* Effect.logInfo(`Pulling the model ${model}, which was asked for`)
-      yield* FiberMap.run(
-        fibers,
-        key,
-        pullOnce(baseUrl, model).pipe(
-          Effect.onExit((exit) => {
-            if (running.get(key) === entry) running.delete(key)
-            return Deferred.done(entry.done, exit)
-          }),
-          Effect.matchEffect({
-            onSuccess: () => Effect.logInfo(`The model ${model} is here`),
-            onFailure: ({ reason }) => Effect.logWarning(`The model ${model} could not be pulled: ${reason}`)
-          })
-        )
-      )
-      return entry
-    })
-
+  let pulls = 0
+  const logged = (baseUrl: string, model: string) =>
+    Effect.logInfo(`Pulling model ${model}, which was requested`).pipe(
+      Effect.zipRight(pullOnce(baseUrl, model)),
+      Effect.tapBoth({
+        onSuccess: () => Effect.logInfo(`Pulled model ${model}`),
+        onFailure: ({ reason }) => Effect.logWarning(`Could not pull model ${model}: ${reason}`)
+      }),
+      Effect.annotateLogs("model", model)
+    )
+  // Shared makes its resources where nothing interrupts them; a pull that nobody waits for must end.
+  const pull = (key: string) =>
+    Effect.interruptible(Effect.acquireUseRelease(
+      Effect.suspend(() =>
+        pulls < maxPulls ? Effect.sync(() => pulls += 1) : new ModelUnavailable({
+          isUnknown: false,
+          reason: `${maxPulls} other models are being pulled; try again later`
+        })
+      ),
+      () => {
+        const [baseUrl = "", model = ""] = key.split(" ")
+        return logged(baseUrl, model)
+      },
+      () => Effect.sync(() => pulls -= 1)
+    ))
+  const shared = yield* Shared.make({ lookup: pull, idleTimeToLive: Duration.zero })
   return {
-    pull: (baseUrl, model) => {
-      const key = `${baseUrl} ${Ollama.withTag(model)}`
-      return Effect.acquireUseRelease(
-        Effect.suspend(() => {
-          const known = running.get(key)
-          if (known === undefined && running.size >= maxPulls) {
-            return new PullFailed({
-              unknown: false,
-              reason: `${maxPulls} other models are being pulled; try again later`
-            })
-          }
-          return Effect.tap(
-            known === undefined ? begin(key, baseUrl, model) : Effect.succeed(known),
-            (entry) => Effect.sync(() => entry.waiting += 1)
-          )
-        }),
-        ({ done }) => Deferred.await(done),
-        (entry) =>
-          Effect.suspend(() => {
-            entry.waiting -= 1
-            if (entry.waiting > 0 || running.get(key) !== entry) return Effect.void
-            // Nobody waits any more; Ollama goes on from where it was when the model is asked for again.
-            running.delete(key)
-            return FiberMap.remove(fibers, key)
-          })
-      )
-    }
+    // Neither holds a blank.
+    pull: Effect.fn("PullOnDemand.pull")((baseUrl: string, model: string) =>
+      Effect.asVoid(Effect.scoped(shared.lease(`${baseUrl} ${ModelName.withTag(model)}`)))
+    )
   }
 })

@@ -27,7 +27,7 @@ const read = (parts: Iterable<Uint8Array>, choices?: number): Heard => {
       assert.isUndefined(heard.end ?? heard.error, "there is one end")
       heard.error = error
     }
-  }, choices)
+  }, { choices: choices ?? 1 })
   for (const part of parts) events.push(Buffer.from(part))
   events.end()
   return heard
@@ -66,7 +66,7 @@ describe("the events of a chat", () => {
           event(JSON.stringify({ choices: [{ index, delta: { content: "a" }, finish_reason: "stop" }] }))
         ).join("") + event("[DONE]")
       )
-    assert.strictEqual(read([bytes([0])], 2).error?.kind, "cut-off")
+    assert.strictEqual(read([bytes([0])], 2).error?.kind, "incomplete")
     assert.deepStrictEqual([...read([bytes([0, 1])], 2).end?.finishReasons.keys() ?? []], [0, 1])
   })
 
@@ -127,11 +127,11 @@ describe("the events of a chat", () => {
     for (const text of ["", whole, whole + event("[DONE]"), `${whole}data: [DO`, event("[DONE]")]) {
       const { end, error } = read([Buffer.from(text)])
       assert.isUndefined(end)
-      assert.strictEqual(error?.kind, "cut-off")
+      assert.strictEqual(error?.kind, "incomplete")
     }
     // One choice of two is over.
     const two = event(JSON.stringify({ choices: [{ index: 1, delta: { content: "b" } }] })) + event(chunk("a", "stop"))
-    assert.strictEqual(read([Buffer.from(two + event("[DONE]"))]).error?.kind, "cut-off")
+    assert.strictEqual(read([Buffer.from(two + event("[DONE]"))]).error?.kind, "incomplete")
   })
 
   it("are complete with a finish reason, also when the connection ends there", () => {
@@ -143,7 +143,7 @@ describe("the events of a chat", () => {
 
   it("tell an error in the engine's words, in each engine's way", () => {
     const cases: ReadonlyArray<readonly [string, string, string]> = [
-      ["{\"error\":{\"message\":\"too\\nlong\",\"type\":\"x\",\"code\":400}}", "rejected", "too long"],
+      ["{\"error\":{\"message\":\"too\\nlong\",\"type\":\"x\",\"code\":400}}", "invalid-request", "too long"],
       ["{\"error\":{\"message\":\"no room\",\"code\":503}}", "overloaded", "no room"],
       ["{\"error\":\"the runner died\"}", "failed", "the runner died"],
       ["{\"error\":{}}", "failed", "{}"],
@@ -182,7 +182,7 @@ describe("the events of a chat", () => {
     }
     const before = process.memoryUsage().heapUsed
     const { error } = read(endless())
-    assert.strictEqual(error?.kind, "garbled")
+    assert.strictEqual(error?.kind, "invalid-response")
     assert.isBelow(process.memoryUsage().heapUsed - before, 64 * 1024 * 1024)
     // A long one that ends is taken.
     const long = "y".repeat(2 * 1024 * 1024)

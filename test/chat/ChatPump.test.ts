@@ -8,13 +8,14 @@ const start = () => {
   const flow: Array<"pause" | "resume"> = []
   let take: (() => void) | undefined
   const pump = ChatPump.make({
-    id: "x",
-    model: "m",
-    created: 1,
+    head: { id: "x", model: "m", created: 1 },
     write: (message, taken) => {
       assert.isUndefined(take, "one message at a time")
       messages.push(message)
       take = taken
+    },
+    failed: (error) => {
+      throw error
     },
     pause: () => flow.push("pause"),
     resume: () => flow.push("resume")

@@ -11,6 +11,9 @@ import { type EngineName, Engines, type RunningEngine } from "../../src/engine/E
 import * as GrpcClient from "../../src/grpc/GrpcClient.js"
 import type { GrpcError } from "../../src/grpc/GrpcError.js"
 import { InferenceRouter } from "../../src/inference/InferenceRouter.js"
+import * as GrpcNodeAgentServer from "../../src/inference/GrpcNodeAgentServer.js"
+import * as LocalInferenceRouter from "../../src/inference/LocalInferenceRouter.js"
+import * as RequestGate from "../../src/inference/RequestGate.js"
 import { NodeAgentServer } from "../../src/inference/NodeAgentServer.js"
 import type { ChatCompletionRequest } from "../../src/proto/generated/orchion/v1/ChatCompletionRequest.js"
 import type { ChatCompletionResponse__Output } from "../../src/proto/generated/orchion/v1/ChatCompletionResponse.js"
@@ -69,8 +72,9 @@ export const node = (
     let current = engines
     const scope = yield* Effect.scope
     const services = yield* Layer.buildWithScope(
-      NodeAgentServer.layer.pipe(
-        Layer.provideMerge(InferenceRouter.layer),
+      GrpcNodeAgentServer.layer.pipe(
+        Layer.provide(RequestGate.layer),
+        Layer.provideMerge(LocalInferenceRouter.layer),
         Layer.provide(Layer.succeed(Engines, { current: () => current, reports: () => [], changes: Stream.never })),
         Layer.provide(AgentConfig.rooms),
         Layer.provide(AgentConfig.layer({ "agent-port": "0", ...settings }))

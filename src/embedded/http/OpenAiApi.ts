@@ -118,16 +118,11 @@ const whole = (
   answers: Answers,
   response: ServerResponse,
   { request }: OpenAiRequest.ChatAsked
-) => {
-  const collector = ChatRelay.collect()
-  return dispatcher.chat(request, collector.open).pipe(
-    Effect.zipRight(collector.finish),
-    Effect.matchEffect({
-      onFailure: (error) => answers.failed(response, error),
-      onSuccess: (message) => answers.json(response, 200, completionOf(message))
-    })
-  )
-}
+) =>
+  Effect.matchEffect(ChatRelay.collect((open) => dispatcher.chat(request, open)), {
+    onFailure: (error) => answers.failed(response, error),
+    onSuccess: (message) => answers.json(response, 200, completionOf(message))
+  })
 
 const streamed = (
   dispatcher: Dispatcher,
@@ -139,7 +134,7 @@ const streamed = (
   Effect.suspend(() => {
     const events = eventsTo(response, answers.headers, includeUsage)
     let isQuiet = true
-    const relay = ChatRelay.make((message, taken) => {
+    const relay = ChatRelay.relay((open) => dispatcher.chat(request, open), (message, taken) => {
       isQuiet = false
       events.write(message, taken)
     })
@@ -147,18 +142,13 @@ const streamed = (
       if (isQuiet) events.comment()
       isQuiet = true
     })
-    return dispatcher.chat(request, relay.open).pipe(
-      Effect.zipRight(relay.finish),
+    return relay.pipe(
       Effect.raceFirst(Effect.forever(Effect.zipRight(Effect.sleep(comments), comment))),
       Effect.matchEffect({
         onFailure: (error) =>
-          Effect.zipRight(
-            relay.flush,
-            Effect.suspend(() => response.headersSent ? brokenOff(response, error) : answers.failed(response, error))
-          ),
+          Effect.suspend(() => response.headersSent ? brokenOff(response, error) : answers.failed(response, error)),
         onSuccess: () => Effect.sync(() => void response.end("data: [DONE]\n\n"))
-      }),
-      Effect.onInterrupt(() => Effect.timeoutOption(Effect.interruptible(relay.flush), "100 millis"))
+      })
     )
   })
 

@@ -55,17 +55,15 @@ const assign = (job: Job, node: string) => {
 }
 
 const chat = (dispatcher: Dispatcher, request: ChatCompletionRequest__Output): Work => (job) =>
-  Effect.suspend(() => {
-    const collector = ChatRelay.collect()
-    const open = () => {
-      job.status = "JOB_STATUS_RUNNING"
-      return collector.open()
-    }
-    return dispatcher.chat({ ...request, stream: false }, open, (node) => assign(job, node)).pipe(
-      Effect.zipRight(collector.finish),
-      Effect.map((answer) => methodOf(OrchionLLMService, "ChatCompletion").responseSerialize(answer))
-    )
-  })
+  Effect.map(
+    ChatRelay.collect((open) =>
+      dispatcher.chat({ ...request, stream: false }, (flow) => {
+        job.status = "JOB_STATUS_RUNNING"
+        return open(flow)
+      }, (node) => assign(job, node))
+    ),
+    (answer) => methodOf(OrchionLLMService, "ChatCompletion").responseSerialize(answer)
+  )
 
 const embeddings = (dispatcher: Dispatcher, { input, model }: EmbeddingRequest__Output): Work => (job) =>
   Effect.map(
