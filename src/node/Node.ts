@@ -58,6 +58,8 @@ export interface NodeReport {
   readonly agentVersion: string
   readonly labels: Readonly<Record<string, string>>
   readonly engines: ReadonlyArray<EngineReport>
+  /** The agent stops, and this is its last report. */
+  readonly leaving?: boolean
 }
 
 export interface NodeRegistration {
@@ -65,6 +67,8 @@ export interface NodeRegistration {
   readonly hostname: string
   /** `host:port` of the node's `NodeAgent` service. */
   readonly agentAddress: string
+  /** Of this process: two agents that use one node id are told apart by it. */
+  readonly instanceId?: string
   readonly report: NodeReport
 }
 
@@ -90,6 +94,10 @@ export interface RegisteredNode {
   readonly lastSeenUnix: number
   /** It has missed its heartbeats. Orchestrators that do not say are taken at their word: not stale. */
   readonly stale: boolean
+  /** Its agent said that it stops. */
+  readonly stopped: boolean
+  /** Of the agent's process; absent for agents that do not tell. */
+  readonly instanceId?: string
   readonly strings: CapabilityStrings
   /** The exact figures; absent for agents that send only the descriptions. */
   readonly report?: NodeReport

@@ -17,7 +17,8 @@ export class Orchestrator extends Context.Tag("@orchion/node-agent/Orchestrator"
     readonly address: string
     /** Adds this node, or replaces the one with its id. */
     readonly register: (node: NodeRegistration) => Effect.Effect<void, OrchestratorError>
-    readonly heartbeat: (nodeId: string) => Effect.Effect<void, OrchestratorError | UnknownNode>
+    /** `instanceId` is the registration's: an orchestrator that knows it notices two agents with one node id. */
+    readonly heartbeat: (nodeId: string, instanceId?: string) => Effect.Effect<void, OrchestratorError | UnknownNode>
     /** Replaces what the orchestrator knows of a node's hardware and engines. */
     readonly updateNode: (nodeId: string, report: NodeReport) => Effect.Effect<void, OrchestratorError | UnknownNode>
     /**

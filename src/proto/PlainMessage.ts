@@ -4,8 +4,7 @@
  *
  * What a field is comes from the descriptor, not from its name.
  */
-import type protobuf from "protobufjs/light.js"
-import { messageType } from "./Definitions.js"
+import { type EnumType, type Field as ProtoField, type MessageType, messageType } from "./Definitions.js"
 
 type Convert = (value: unknown) => unknown
 
@@ -24,12 +23,15 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const scalar: Convert = (value) => typeof value === "number" && !Number.isFinite(value) ? undefined : value
 
+const isMessage = (type: MessageType | EnumType | undefined): type is MessageType =>
+  type !== undefined && "fields" in type
+
 /** The fields of a message, and of the messages in it, that are 64-bit integers: `memory_info.total_bytes`. */
 export const integer64Fields = (name: string, prefix = ""): ReadonlyArray<string> => {
-  const fields = (type: protobuf.Type, path: string): ReadonlyArray<string> =>
-    type.fieldsArray.flatMap((field) => {
-      const { fields: inner } = (field.resolve().resolvedType ?? {}) as Partial<protobuf.Type>
-      if (inner !== undefined) return fields(field.resolvedType as protobuf.Type, `${path}${field.name}.`)
+  const fields = (type: MessageType, path: string): ReadonlyArray<string> =>
+    type.fields.flatMap((field, index) => {
+      const inner = type.types[index]
+      if (isMessage(inner)) return fields(inner, `${path}${field.name}.`)
       return integers64.has(field.type) ? [`${path}${field.name}`] : []
     })
   return fields(messageType(name), prefix)
@@ -43,18 +45,15 @@ export const converter = (
   name: string,
   rename: (field: string) => string = (field) => field
 ): (message: object) => Readonly<Record<string, unknown>> => {
-  const known = new Map<protobuf.Type, ReadonlyArray<Field>>()
+  const known = new Map<MessageType, ReadonlyArray<Field>>()
 
-  const ofElement = (field: protobuf.Field): Convert => {
+  const ofElement = (field: ProtoField, inner: MessageType | EnumType | undefined): Convert => {
     if (integers64.has(field.type)) return Number
-    const inner = field.resolve().resolvedType
-    return inner !== null && "fields" in inner
-      ? (value) => isRecord(value) ? convert(inner, value) : undefined
-      : scalar
+    return isMessage(inner) ? (value) => isRecord(value) ? convert(inner, value) : undefined : scalar
   }
 
-  const ofField = (field: protobuf.Field): Convert => {
-    const element = ofElement(field)
+  const ofField = (field: ProtoField, inner: MessageType | EnumType | undefined): Convert => {
+    const element = ofElement(field, inner)
     if (field.map) {
       return (value) =>
         isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, element(item)])) : value
@@ -62,19 +61,19 @@ export const converter = (
     return field.repeated ? (value) => Array.isArray(value) ? value.map(element) : value : element
   }
 
-  const fieldsOf = (type: protobuf.Type): ReadonlyArray<Field> => {
+  const fieldsOf = (type: MessageType): ReadonlyArray<Field> => {
     const before = known.get(type)
     if (before !== undefined) return before
     const fields: Array<Field> = []
     // Before its fields are looked at, since a message may hold itself.
     known.set(type, fields)
-    for (const field of type.fieldsArray) {
-      fields.push({ from: field.name, to: rename(field.name), convert: ofField(field) })
-    }
+    type.fields.forEach((field, index) => {
+      fields.push({ from: field.name, to: rename(field.name), convert: ofField(field, type.types[index]) })
+    })
     return fields
   }
 
-  const convert = (type: protobuf.Type, message: Readonly<Record<string, unknown>>) => {
+  const convert = (type: MessageType, message: Readonly<Record<string, unknown>>) => {
     const result: Record<string, unknown> = {}
     for (const { convert, from, to } of fieldsOf(type)) {
       const value = message[from]

@@ -50,9 +50,9 @@ describe("the types of nodes as JSON", () => {
   it("know exactly the 64-bit fields that the descriptor has", () => {
     const named = /(?:_bytes|_seconds|_unix)$/
     const fields = (type: string): ReadonlyArray<string> =>
-      messageType(type).fieldsArray.flatMap((field) => {
-        const inner = field.resolve().resolvedType
-        return inner !== null && "fields" in inner ? fields(inner.fullName.slice(1)) : [field.name]
+      messageType(type).fields.flatMap((field, index) => {
+        const inner = messageType(type).types[index]
+        return inner !== undefined && "fields" in inner ? fields(inner.name) : [field.name]
       })
     const is64 = new Set(PlainMessage.integer64Fields("orchion.v1.Node").map((path) => path.replace(/.*\./, "")))
     assert.deepStrictEqual(new Set(fields("orchion.v1.Node").filter((name) => named.test(name))), is64)

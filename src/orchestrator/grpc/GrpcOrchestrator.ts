@@ -29,13 +29,14 @@ export const make = (
           client.unary(OrchestratorService, "RegisterNode", { node: Wire.toNode(node, nowUnix) }, unary)
         ).pipe(Effect.mapError(toError(address, "register this node")))
       }),
-      heartbeat: Effect.fn("Orchestrator.heartbeat")(function*(nodeId) {
-        yield* request((client) => client.unary(OrchestratorService, "Heartbeat", { node_id: nodeId }, unary)).pipe(
+      heartbeat: Effect.fn("Orchestrator.heartbeat")(function*(nodeId, instanceId) {
+        const beat = { node_id: nodeId, ...(instanceId === undefined ? {} : { instance_id: instanceId }) }
+        yield* request((client) => client.unary(OrchestratorService, "Heartbeat", beat, unary)).pipe(
           Effect.mapError(toNodeError(address, "take this node's heartbeat", nodeId))
         )
       }),
       updateNode: Effect.fn("Orchestrator.updateNode")(function*(nodeId, report) {
-        const update = { node_id: nodeId, capabilities: Wire.toCapabilities(report) }
+        const update = Wire.toUpdate(nodeId, report)
         yield* request((client) => client.unary(OrchestratorService, "UpdateNode", update, unary)).pipe(
           Effect.mapError(toNodeError(address, "update this node's hardware", nodeId))
         )

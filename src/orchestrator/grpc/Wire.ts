@@ -14,6 +14,7 @@ import type { JobStatus__Output } from "../../proto/generated/orchion/v1/JobStat
 import type { LogEntry__Output } from "../../proto/generated/orchion/v1/LogEntry.js"
 import type { LogLevel__Output } from "../../proto/generated/orchion/v1/LogLevel.js"
 import type { Node, Node__Output } from "../../proto/generated/orchion/v1/Node.js"
+import type { UpdateNodeRequest } from "../../proto/generated/orchion/v1/UpdateNodeRequest.js"
 import * as PlainMessage from "../../proto/PlainMessage.js"
 import * as CapabilityStrings from "./CapabilityStrings.js"
 import type {
@@ -149,7 +150,14 @@ export const toNode = (node: NodeRegistration, nowUnix: number): Node => ({
   hostname: node.hostname,
   agent_address: node.agentAddress,
   last_seen_unix: nowUnix,
+  ...(node.instanceId === undefined ? {} : { instance_id: node.instanceId }),
   capabilities: toCapabilities(node.report)
+})
+
+export const toUpdate = (nodeId: string, report: NodeReport): UpdateNodeRequest => ({
+  node_id: nodeId,
+  capabilities: toCapabilities(report),
+  ...(report.leaving === true ? { leaving: true } : {})
 })
 
 export const fromNode = (node: Node__Output): RegisteredNode => {
@@ -161,6 +169,8 @@ export const fromNode = (node: Node__Output): RegisteredNode => {
     agentAddress: node.agent_address,
     lastSeenUnix: Number(node.last_seen_unix),
     stale: node.stale,
+    stopped: node.stopped === true,
+    ...(node.instance_id === undefined || node.instance_id === "" ? {} : { instanceId: node.instance_id }),
     strings: {
       cpu: capabilities?.cpu ?? "",
       memory: capabilities?.memory ?? "",

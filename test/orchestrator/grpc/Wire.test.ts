@@ -139,6 +139,29 @@ describe("what an agent knows of its machine", () => {
     assert.strictEqual(node.report?.agentVersion, "1.2.3")
   })
 
+  it("comes with the id of its process, and tells when it stops", () => {
+    const node = sent({ ...registration(), instanceId: "7f1c" })
+    assert.deepInclude(node, { instanceId: "7f1c", stopped: false })
+    assert.notProperty(sent(registration()), "instanceId")
+    const { requestDeserialize, requestSerialize } = methodOf(OrchestratorService, "UpdateNode")
+    const update = (report: NodeRegistration["report"]) =>
+      requestDeserialize(requestSerialize(Wire.toUpdate("tester", report)))
+    assert.deepInclude(update({ ...Machines.report(), leaving: true }), { node_id: "tester", leaving: true })
+    assert.deepInclude(update(Machines.report()), { leaving: false })
+  })
+
+  it("has no text that is not valid UTF-8, whatever was cut where", () => {
+    const half = "half an emoji \ud83d"
+    const { report } = sent(registration({ agentVersion: half, labels: { [half]: half } }))
+    assert.strictEqual(report?.agentVersion, "half an emoji \ufffd")
+    assert.deepStrictEqual({ ...report?.labels }, { "half an emoji \ufffd": "half an emoji \ufffd" })
+    const bytes = methodOf(OrchionLLMService, "ChatCompletion").requestSerialize({
+      model: "m",
+      messages: [{ role: "user", content: half }]
+    })
+    assert.strictEqual(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(-17)), "half an emoji \ufffd")
+  })
+
   it("has its descriptions in the fields that dashboards read, the superseded one too", () => {
     const wire = Wire.toCapabilities(Machines.report(Machines.machine({ gpus: [Machines.gpu()] })))
     assert.deepInclude(wire, {

@@ -3,8 +3,18 @@
 
 export interface HeartbeatRequest {
   'node_id'?: (string);
+  /**
+   * as in `Node`
+   */
+  'instance_id'?: (string);
+  '_instance_id'?: "instance_id";
 }
 
 export interface HeartbeatRequest__Output {
   'node_id': (string);
+  /**
+   * as in `Node`
+   */
+  'instance_id'?: (string);
+  '_instance_id'?: "instance_id";
 }

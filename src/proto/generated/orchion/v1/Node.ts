@@ -23,6 +23,16 @@ export interface Node {
    * seconds
    */
   'registered_unix'?: (number | string | Long);
+  /**
+   * its agent said goodbye: expected to be silent
+   */
+  'stopped'?: (boolean);
+  /**
+   * of the agent's process: another one with the same id is another agent
+   */
+  'instance_id'?: (string);
+  '_stopped'?: "stopped";
+  '_instance_id'?: "instance_id";
 }
 
 export interface Node__Output {
@@ -45,4 +55,14 @@ export interface Node__Output {
    * seconds
    */
   'registered_unix': (string);
+  /**
+   * its agent said goodbye: expected to be silent
+   */
+  'stopped'?: (boolean);
+  /**
+   * of the agent's process: another one with the same id is another agent
+   */
+  'instance_id'?: (string);
+  '_stopped'?: "stopped";
+  '_instance_id'?: "instance_id";
 }

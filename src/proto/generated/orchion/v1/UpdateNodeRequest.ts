@@ -5,9 +5,17 @@ import type { Capabilities as _orchion_v1_Capabilities, Capabilities__Output as 
 export interface UpdateNodeRequest {
   'node_id'?: (string);
   'capabilities'?: (_orchion_v1_Capabilities | null);
+  /**
+   * the agent stops: its last report
+   */
+  'leaving'?: (boolean);
 }
 
 export interface UpdateNodeRequest__Output {
   'node_id': (string);
   'capabilities': (_orchion_v1_Capabilities__Output | null);
+  /**
+   * the agent stops: its last report
+   */
+  'leaving': (boolean);
 }
