@@ -15,7 +15,7 @@ import type { Source } from "../config/Source.js"
 import { stateDir as stateDirOf } from "../state/StateSettings.js"
 import * as CapabilitiesTable from "./CapabilitiesTable.js"
 import * as LogSettings from "./LogSettings.js"
-import { logging } from "./RunCommand.js"
+import { logging } from "./LongRunning.js"
 
 const { capabilityInterval, dockerHost, orchestrator, stateDir } = AgentConfig.settings
 const settings = { capabilityInterval, dockerHost, orchestrator, stateDir, ...LogSettings.table }

@@ -13,9 +13,10 @@ import { defaultStateDir } from "../state/StateSettings.js"
 import * as Setting from "../config/Setting.js"
 import { EmbeddedOrchestrator } from "../embedded/EmbeddedOrchestrator.js"
 import * as OrchestratorCommand from "./OrchestratorCommand.js"
+import { shortId } from "./Logging.js"
 import * as LogSettings from "./LogSettings.js"
-import { engineProgress, logging, warnOfUnknownVariables } from "./RunCommand.js"
-import * as HeapTuning from "./HeapTuning.js"
+import * as LongRunning from "./LongRunning.js"
+import { engineProgress } from "./RunCommand.js"
 
 /** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
 const own = (orchestratorPort: number, host: string): Source.Source =>
@@ -34,57 +35,40 @@ const ownDefaults: Source.Source = {
   }
 }
 
-export const run = (sources: ReadonlyArray<Source.Source>) =>
-  Effect.gen(function*() {
-    const orchestrator = yield* Setting.readTable(OrchestratorSettings.table, sources)
-    // Everything that can be wrong with the agent's settings is found before anything starts.
-    const readAgent = (port: number) =>
-      AgentConfig.fromSources([own(port, orchestrator.bindAddress), ...sources, ownDefaults])
-    const config = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
-    const log = yield* Setting.readTable(LogSettings.table, sources)
+export const run = Effect.fn("DevCommand.run")(function*(sources: ReadonlyArray<Source.Source>) {
+  const orchestrator = yield* Setting.readTable(OrchestratorSettings.table, sources)
+  // Everything that can be wrong with the agent's settings is found before anything starts.
+  const readAgent = (port: number) =>
+    AgentConfig.fromSources([own(port, orchestrator.bindAddress), ...sources, ownDefaults])
+  const config = yield* readAgent(orchestrator.port === 0 ? 1 : orchestrator.port)
+  const log = yield* Setting.readTable(LogSettings.table, sources)
 
-    const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
-      Agent.layerLive.pipe(Layer.provide(Layer.effect(
-        AgentConfig.AgentConfig,
-        Effect.suspend(() => readAgent(port))
-      )))))
+  const agent = Layer.unwrapEffect(Effect.map(EmbeddedOrchestrator, ({ port }) =>
+    Agent.layerLive.pipe(
+      Layer.provide(Layer.effect(AgentConfig.AgentConfig, Effect.suspend(() => readAgent(port))))
+    )))
 
-    const announce = Effect.gen(function*() {
-      const { httpPort, port } = yield* EmbeddedOrchestrator
-      const { nodeId } = yield* Agent
-      const status = yield* AgentStatus
-      yield* status.changes.pipe(
-        Stream.takeUntil(({ connection }) =>
-          connection._tag === "Registered"
-        ),
-        Stream.runDrain
-      )
-      yield* Effect.sync(() =>
-        process.stdout.write(
-          [
-            "",
-            "  Orchion runs on this machine. Ctrl-C stops it.",
-            "",
-            ...OrchestratorCommand.addresses(orchestrator.bindAddress, port, httpPort),
-            `  this node      ${nodeId}`,
-            "",
-            ""
-          ].join("\n")
-        )
-      )
-    })
+  const announce = Effect.gen(function*() {
+    const { httpPort, port } = yield* EmbeddedOrchestrator
+    const { nodeId } = yield* Agent
+    const status = yield* AgentStatus
+    yield* status.changes.pipe(
+      Stream.takeUntil(({ connection }) => connection._tag === "Registered"),
+      Stream.runDrain
+    )
+    yield* OrchestratorCommand.banner("Orchion is running on this machine. Press Ctrl-C to stop it.", [
+      ...OrchestratorCommand.addresses(orchestrator.bindAddress, port, httpPort),
+      `  this node      ${shortId(nodeId)}`
+    ])
+  })
 
-    yield* Effect.gen(function*() {
-      yield* warnOfUnknownVariables
+  return yield* LongRunning.launch({
+    log,
+    layer: agent.pipe(Layer.provideMerge(OrchestratorCommand.embedded(orchestrator))),
+    start: Effect.gen(function*() {
       yield* engineProgress(config, log)
       yield* announce
-      const { join } = yield* Agent
-      yield* HeapTuning.afterStart
-      yield* join
-    }).pipe(
-      Effect.scoped,
-      Effect.onInterrupt(() => Effect.logInfo("Stopping")),
-      Effect.provide(agent.pipe(Layer.provideMerge(OrchestratorCommand.embedded(orchestrator)))),
-      Effect.provide(logging(log))
-    )
+      return (yield* Agent).join
+    })
   })
+})

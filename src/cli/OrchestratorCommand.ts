@@ -7,8 +7,7 @@ import type { Source } from "../config/Source.js"
 import * as Setting from "../config/Setting.js"
 import * as EmbeddedOrchestrator from "../embedded/EmbeddedOrchestrator.js"
 import * as LogSettings from "./LogSettings.js"
-import { logging, warnOfUnknownVariables } from "./RunCommand.js"
-import * as HeapTuning from "./HeapTuning.js"
+import * as LongRunning from "./LongRunning.js"
 
 /** The host by which this machine reaches what listens on an address. */
 export const reachableHost = (bindAddress: string): string =>
@@ -25,7 +24,11 @@ export const addresses = (bindAddress: string, port: number, httpPort: number): 
   ]
 }
 
-/** The embedded orchestrator of these settings; what it cannot listen on is told as the setting's fault. */
+/** Shows a person what is running, and where, on standard output. */
+export const banner = (title: string, lines: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.sync(() => void process.stdout.write(["", `  ${title}`, "", ...lines, "", ""].join("\n")))
+
+/** The embedded orchestrator of these settings; an address that it cannot listen on is an error of the setting. */
 export const embedded = (settings: OrchestratorSettings.OrchestratorSettings) =>
   EmbeddedOrchestrator.layer({
     host: settings.bindAddress,
@@ -47,31 +50,19 @@ const refuse = (
       mayPass: error.reason === "in-use" || error.reason === "other"
     })
 
-export const run = (sources: ReadonlyArray<Source>) =>
-  Effect.gen(function*() {
-    const settings = yield* Setting.readTable(OrchestratorSettings.table, sources)
-    const { logFormat, logLevel } = yield* Setting.readTable(LogSettings.table, sources)
-    yield* Effect.gen(function*() {
-      yield* warnOfUnknownVariables
+export const run = Effect.fn("OrchestratorCommand.run")(function*(sources: ReadonlyArray<Source>) {
+  const settings = yield* Setting.readTable(OrchestratorSettings.table, sources)
+  const log = yield* Setting.readTable(LogSettings.table, sources)
+  return yield* LongRunning.launch({
+    log,
+    layer: embedded(settings),
+    start: Effect.gen(function*() {
       const { httpPort, port } = yield* EmbeddedOrchestrator.EmbeddedOrchestrator
-      yield* Effect.sync(() =>
-        process.stdout.write(
-          [
-            "",
-            "  The orchestrator runs. Ctrl-C stops it.",
-            "",
-            ...addresses(settings.bindAddress, port, httpPort),
-            "",
-            ""
-          ].join("\n")
-        )
+      yield* banner(
+        "The orchestrator is running. Press Ctrl-C to stop it.",
+        addresses(settings.bindAddress, port, httpPort)
       )
-      yield* HeapTuning.afterStart
-      yield* Effect.never
-    }).pipe(
-      Effect.scoped,
-      Effect.onInterrupt(() => Effect.logInfo("Stopping")),
-      Effect.provide(embedded(settings)),
-      Effect.provide(logging({ logFormat, logLevel }))
-    )
+      return Effect.never
+    })
   })
+})

@@ -1,38 +1,41 @@
 /** Runs the command as a process: signals in, one line for an error and an exit code out. */
-import * as ValidationError from "@effect/cli/ValidationError"
+import * as fs from "node:fs"
 import { makeRunMain } from "@effect/platform/Runtime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import { InvalidSetting } from "../config/Setting.js"
+import { oneLine } from "../text/Printable.js"
 import { UsageError } from "./UsageError.js"
 
 /** What the command's exit code says. */
 export const ExitCode = {
-  /** It did what it was asked, or was told to stop and stopped cleanly. */
+  /** Success, also of a stop by a signal. */
   ok: 0,
-  /** Anything that the other codes do not say; trying again may help. */
+  /** Anything else; a retry may succeed. */
   failure: 1,
   /** The command line cannot be understood. */
   usage: 2,
-  /** A setting has a value that it cannot have (`EX_CONFIG` of sysexits.h). Trying again will not help. */
+  /** A setting has a value that it cannot have (`EX_CONFIG` of sysexits.h); a retry cannot succeed. */
   configuration: 78
 } as const
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message.split("\n")[0] ?? error.message : String(error)
+const messageOf = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : Inspectable.toStringUnknown(error, 0)
+  const first = oneLine(message.split("\n")[0] ?? "", 2_000)
+  return first === "" && error instanceof Error ? error.name : first
+}
 
 /** The exit code of how the command ended, and what is still to be said about it. */
 export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {
   if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return { code: ExitCode.ok }
   const failure = Cause.failureOption(exit.cause)
   if (Option.isNone(failure)) {
-    return { code: ExitCode.failure, line: `internal error: ${messageOf(Cause.squash(exit.cause))}` }
+    return { code: ExitCode.failure, line: defect(Cause.squash(exit.cause)) }
   }
   const error = failure.value
-  // @effect/cli has printed what is wrong.
-  if (ValidationError.isValidationError(error)) return { code: ExitCode.usage }
   const code = error instanceof UsageError
     ? ExitCode.usage
     : error instanceof InvalidSetting && error.mayPass !== true
@@ -47,16 +50,64 @@ export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: num
  */
 const samePressMillis = 200
 
+/** How long cleaning up may take after a failure that nothing caught. */
+const cleanupMillis = 10_000
+
+/** Whoever read the output is gone: no failure of ours. */
+const isClosedPipe = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE"
+
+/** Whether stacks are wanted: the log level has not been read where this is asked. */
+const isDebug = (): boolean =>
+  (process.env["ORCHION_LOG_LEVEL"] ?? "").toLowerCase() === "debug"
+  || /(?:^| )--?log-level[= ]debug(?: |$)/i.test(process.argv.join(" "))
+
+/** At once, as the process may end before a stream is flushed. */
+const say = (line: string): void => {
+  try {
+    fs.writeSync(2, `node-agent: ${line}\n`)
+  } catch {
+    // Nobody reads it.
+  }
+}
+
+const defect = (error: unknown): string =>
+  `internal error: ${messageOf(error)}${isDebug() && error instanceof Error ? `\n${error.stack ?? ""}` : ""}`
+
+/**
+ * Watches for what nothing caught: an exception in a callback, a rejection that nobody handles. The first one is said,
+ * and `stop` releases everything, within a limit; the process then ends with code 1. A second one ends it at once.
+ */
+const watchForDefects = (stop: () => void): { readonly hasFailed: () => boolean } => {
+  let failed = false
+  const onDefect = (error: unknown) => {
+    if (isClosedPipe(error)) return
+    say(defect(error))
+    if (failed) process.exit(ExitCode.failure)
+    failed = true
+    process.exitCode = ExitCode.failure
+    setTimeout(() => {
+      say(`cleanup did not finish within ${cleanupMillis / 1000} s`)
+      process.exit(ExitCode.failure)
+    }, cleanupMillis).unref()
+    stop()
+  }
+  process.on("uncaughtException", onDefect)
+  process.on("unhandledRejection", onDefect)
+  return { hasFailed: () => failed }
+}
+
 const runProcess = makeRunMain(({ fiber }) => {
   // What has nowhere to go any more is dropped; without a listener it would end the process.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
+  const interrupt = () => fiber.unsafeInterruptAsFork(fiber.id())
+  const defects = watchForDefects(interrupt)
   let interruptedAt: number | undefined
   const onSignal = (_signal: NodeJS.Signals, number: number) => {
     if (interruptedAt === undefined) {
       interruptedAt = Date.now()
-      fiber.unsafeInterruptAsFork(fiber.id())
+      interrupt()
     } else if (Date.now() - interruptedAt >= samePressMillis) {
       process.exit(128 + number)
     }
@@ -66,9 +117,9 @@ const runProcess = makeRunMain(({ fiber }) => {
     clearInterval(keepAlive)
     const { code, line } = outcome(exit)
     if (line !== undefined) process.stderr.write(`node-agent: ${line}\n`)
-    process.exitCode = code
+    process.exitCode = defects.hasFailed() ? ExitCode.failure : code
     // Output that is still on its way to a pipe goes out first.
-    process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+    process.stdout.write("", () => process.stderr.write("", () => process.exit(process.exitCode)))
   })
 })
 

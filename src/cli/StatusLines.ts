@@ -1,7 +1,8 @@
 /**
- * Lines at the bottom of a terminal that are drawn anew as things go on, below everything that is logged. Both go to
+ * Lines at the bottom of a terminal that are redrawn as things progress, below everything that is logged. Both go to
  * standard error, so both are written here.
  */
+import { cut, printable } from "../text/Printable.js"
 
 /** What the lines are drawn on. */
 export interface Terminal {
@@ -10,9 +11,9 @@ export interface Terminal {
 }
 
 export interface StatusLines {
-  /** Writes a log line, with its line feed, above the lines. */
+  /** Writes a log line, with its line feed, above the status lines. */
   readonly log: (line: string) => void
-  /** Draws these lines in place of those that were there. */
+  /** Replaces the status lines. */
   readonly show: (lines: ReadonlyArray<string>) => void
 }
 
@@ -20,13 +21,8 @@ export const make = (terminal: Terminal): StatusLines => {
   let shown: ReadonlyArray<string> = []
   /** Back to the beginning of the first of them, and nothing from there on. */
   const erase = () => shown.length === 0 ? "" : `\u001b[${shown.length}A\r\u001b[0J`
-  const fitted = (text: string) => {
-    // What engines and registries say must not be able to drive the terminal.
-    const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
-    // A line that wraps would count as two when it is erased.
-    const width = Math.max(20, terminal.columns() - 1)
-    return line.length > width ? `${line.slice(0, width - 1)}…` : line
-  }
+  // A line that wraps would count as two when it is erased; what engines and registries say must not drive the terminal.
+  const fitted = (text: string) => cut(printable(text), Math.max(20, terminal.columns() - 1) - 1)
   const drawn = (lines: ReadonlyArray<string>) => lines.map((line) => `${fitted(line)}\n`).join("")
   return {
     log: (line) => terminal.write(shown.length === 0 ? line : `${erase()}${line}${drawn(shown)}`),

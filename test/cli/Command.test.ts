@@ -207,7 +207,9 @@ describe("the agent", () => {
 
   it("says which variables of the environment it does not know", async () => {
     const agent = start(agentArgs("127.0.0.1:9"), { ORCHION_HEARTBEAT_INTERVL: "5s" })
-    await agent.until(/No setting is read from ORCHION_HEARTBEAT_INTERVL/)
+    await agent.until(
+      /Ignoring unknown environment variable ORCHION_HEARTBEAT_INTERVL \(did you mean ORCHION_HEARTBEAT_INTERVAL\?\)/
+    )
   })
 
   it("logs lines of JSON when nobody watches, and never a stack trace", async () => {
@@ -216,7 +218,7 @@ describe("the agent", () => {
     agent.kill("SIGTERM")
     const { stderr } = await agent.ended
     for (const line of stderr.trimEnd().split("\n")) {
-      assert.hasAllKeys(JSON.parse(line), ["time", "level", "message"])
+      assert.containsAllKeys(JSON.parse(line), ["time", "level", "message"])
       assert.notMatch(line, /\n\s+at /)
     }
   })

@@ -77,4 +77,59 @@ describe("runMain", () => {
     assert.strictEqual(ended.stderr, "node-agent: internal error: the sky fell\n")
     assert.strictEqual(ended.code, 1)
   })
+
+  /** A module for `node --require` that throws from callbacks some time after the start, as a library's bug would. */
+  const planted = (code: string): Readonly<Record<string, string>> => {
+    const file = path.join(temporaryFolder(), "planted.cjs")
+    fs.writeFileSync(file, code)
+    return { NODE_OPTIONS: `--require ${file}` }
+  }
+
+  const stopping = "Effect.zipRight(say('up'), Effect.never).pipe(Effect.onInterrupt(() => say('down')))"
+
+  it("says an exception in a callback in one line, runs finalizers and exits with 1", async () => {
+    const env = planted("setTimeout(() => { throw new Error('the library\\u001b[31m fell\\nat night') }, 300)")
+    const ended = await startScript(await program(stopping), [], env).ended
+    assert.strictEqual(ended.stderr, "node-agent: internal error: the library fell\n")
+    assert.match(ended.stdout, /down/)
+    assert.strictEqual(ended.code, 1)
+  })
+
+  it("treats a rejection that nobody handles the same way", async () => {
+    const env = planted("setTimeout(() => void Promise.reject(undefined), 300)")
+    const ended = await startScript(await program(stopping), [], env).ended
+    assert.strictEqual(ended.stderr, "node-agent: internal error: undefined\n")
+    assert.match(ended.stdout, /down/)
+    assert.strictEqual(ended.code, 1)
+  })
+
+  it("shows the stack at log level debug", async () => {
+    const env = planted("setTimeout(function planted() { throw new Error('the sky fell') }, 300)")
+    const ended = await startScript(await program(stopping), [], { ...env, ORCHION_LOG_LEVEL: "debug" }).ended
+    assert.match(ended.stderr, /internal error: the sky fell\nError: the sky fell\n +at .*planted/)
+  })
+
+  it("ends at once when cleaning up fails as well", async () => {
+    const env = planted(
+      "setTimeout(() => { setTimeout(() => { throw new Error('second') }, 100); throw new Error('first') }, 300)"
+    )
+    const script = await program(
+      "Effect.zipRight(say('up'), Effect.never).pipe(Effect.onInterrupt(() => Effect.never))"
+    )
+    const ended = await startScript(script, [], env).ended
+    assert.strictEqual(ended.stderr, "node-agent: internal error: first\nnode-agent: internal error: second\n")
+    assert.strictEqual(ended.code, 1)
+  })
+
+  it("does not take a reader that went away for a failure", async () => {
+    const script = await program(
+      "Effect.forever(Effect.zipRight(say('line'), Effect.sleep(20))).pipe(Effect.timeout(1500), Effect.ignore)"
+    )
+    const process = startScript(script, [])
+    await process.until(/line/)
+    process.closeOutput()
+    const ended = await process.ended
+    assert.strictEqual(ended.stderr, "")
+    assert.strictEqual(ended.code, 0)
+  })
 })
