@@ -20,6 +20,7 @@ const [role = "node", target = ""] = process.argv.slice(2)
 
 const engine: RunningEngine = {
   name: "vllm",
+  title: "vLLM",
   state: "ready",
   baseUrl: target,
   model: "test/model",

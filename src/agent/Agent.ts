@@ -14,6 +14,7 @@ import type { InvalidSetting } from "../config/Setting.js"
 import * as DeferredDocker from "../docker/DeferredDocker.js"
 import type { Docker } from "../docker/Docker.js"
 import * as Daemon from "../effect/Daemon.js"
+import * as drivers from "../engine/drivers.js"
 import * as GrpcNodeAgentServer from "../inference/GrpcNodeAgentServer.js"
 import * as LocalInferenceRouter from "../inference/LocalInferenceRouter.js"
 import { NodeAgentServer } from "../inference/NodeAgentServer.js"
@@ -22,7 +23,7 @@ import * as GrpcOrchestrator from "../orchestrator/grpc/GrpcOrchestrator.js"
 import type { Orchestrator } from "../orchestrator/Orchestrator.js"
 import type { AgentStatus } from "./AgentStatus.js"
 import { Connectivity } from "./Connectivity.js"
-import { EngineCare } from "./EngineCare.js"
+import { NodeEngines } from "./NodeEngines.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
 import { stateDir } from "../state/StateSettings.js"
 import { StateDirectory, type StateDirectoryInUse, type StateFileError } from "../state/StateDirectory.js"
@@ -40,12 +41,11 @@ const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
 /** Between looks at the state directory: those of the heartbeats, but not more often than this. */
 const minCheckInterval = Duration.seconds(1)
 
-/** What contradicts itself is found before anything starts; an agent without engines does not load what knows of them. */
-const checkEngineSettings = Effect.flatMap(AgentConfig, (config) =>
-  config.enableVllm || config.enableOllama
-    ? Effect.flatMap(Effect.promise(() => import("../engine/SettingsCheck.js")), ({ check }) =>
-      check(config, { "--agent-port": config.agentPort }))
-    : Effect.void)
+/** Settings that contradict each other are found before anything starts; engines that are off are not loaded. */
+const checkEngineSettings = Effect.flatMap(
+  AgentConfig,
+  (config) => drivers.make(config, { "--agent-port": config.agentPort })
+)
 
 /** A running agent. */
 export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
@@ -72,7 +72,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
       const config = yield* AgentConfig
       const { nodeId } = yield* NodeIdentity
       const connectivity = yield* Connectivity
-      const engineCare = yield* EngineCare
+      const nodeEngines = yield* NodeEngines
       const reporter = yield* Reporter.Reporter
       const server = yield* NodeAgentServer
       const { join } = yield* Daemon.Daemons
@@ -88,7 +88,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
           const { connection } = yield* connectivity.state
           yield* connectivity.stopping
           yield* server.drain
-          yield* engineCare.shutdown
+          yield* nodeEngines.shutdown
           yield* Fiber.interrupt(session)
           if (connection._tag === "Registered") yield* reporter.farewell
         })
@@ -102,7 +102,7 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
     Layer.provide(GrpcNodeAgentServer.layer),
     Layer.provide(RequestGate.layer),
     Layer.provide(LocalInferenceRouter.layer),
-    Layer.provide(EngineCare.layer),
+    Layer.provide(NodeEngines.layer),
     Layer.provide(NodeIdentity.layer),
     Layer.provide(StateDirectory.layer),
     Layer.provide(Daemon.Daemons.layer),

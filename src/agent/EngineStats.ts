@@ -2,11 +2,8 @@
 import type { EngineReport } from "../node/Node.js"
 import type { InferenceRouter } from "../inference/InferenceRouter.js"
 
-/** Of engines that are asked through the agent. */
+/** The reports with the counts of the requests that this agent relayed. */
 export const added = (
   reports: ReadonlyArray<EngineReport>,
   router: Pick<InferenceRouter["Type"], "stats">
-): ReadonlyArray<EngineReport> =>
-  reports.map((report) =>
-    report.name === "vllm" || report.name === "ollama" ? { ...report, figures: router.stats(report.name) } : report
-  )
+): ReadonlyArray<EngineReport> => reports.map((report) => ({ ...report, figures: router.stats(report.name) }))

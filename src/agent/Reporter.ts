@@ -20,7 +20,7 @@ import { Orchestrator, type OrchestratorError } from "../orchestrator/Orchestrat
 import { NodeIdentity } from "../state/NodeIdentity.js"
 import { version } from "../Version.js"
 import * as AgentAddress from "./AgentAddress.js"
-import { EngineCare } from "./EngineCare.js"
+import { NodeEngines } from "./NodeEngines.js"
 import * as EngineStats from "./EngineStats.js"
 import * as FindingsLog from "./FindingsLog.js"
 import * as NodeName from "./NodeName.js"
@@ -76,7 +76,7 @@ export class Reporter extends Context.Tag("@orchion/node-agent/Reporter")<
 /** The reports as they are made and sent. */
 const makeSender = Effect.gen(function*() {
   const config = yield* AgentConfig
-  const engineCare = yield* EngineCare
+  const nodeEngines = yield* NodeEngines
   const engines = yield* Engines
   const identity = yield* NodeIdentity
   const orchestrator = yield* Orchestrator
@@ -93,7 +93,7 @@ const makeSender = Effect.gen(function*() {
     tell: Effect.fn("Reporter.tell")(function*(known: NodeCapabilities): Effect.fn.Return<Told> {
       return {
         report: {
-          capabilities: withFindings(known, engineCare.findings()),
+          capabilities: withFindings(known, nodeEngines.findings()),
           agentVersion: version,
           labels: {},
           engines: EngineStats.added(engines.reports(), router)
@@ -227,7 +227,7 @@ export const layer: Layer.Layer<
   never,
   | AgentConfig
   | Capabilities
-  | EngineCare
+  | NodeEngines
   | Engines
   | InferenceRouter
   | NodeAgentServer

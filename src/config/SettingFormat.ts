@@ -155,6 +155,19 @@ export const listenAddress = texts({
     value.length <= 64 && /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|localhost)$/.test(value)
 })
 
+/** An HTTP server's address, without a slash at the end. What a URL says of users would be seen in process lists. */
+export const httpUrl: Format<string> = make({
+  placeholder: "url",
+  expected: "a URL such as http://127.0.0.1:11434, without user, query and fragment",
+  json: { type: "string", maxLength: 1024, examples: ["http://127.0.0.1:11434"] },
+  parse: (text) => {
+    if (text.length > 1024 || !/^http:\/\/[^\s\p{C}]+$/u.test(text) || !URL.canParse(text)) return Option.none()
+    const { hash, href, password, search, username } = new URL(text)
+    return hash + password + search + username === "" ? Option.some(href.replace(/\/+$/, "")) : Option.none()
+  },
+  print: (url) => url
+})
+
 /** Text of 1 to `most` characters, none of them a control character. */
 export const text = (placeholder: string, expected: string, most = 4096): Format<string> =>
   texts({

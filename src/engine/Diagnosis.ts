@@ -2,15 +2,15 @@
  * Why an engine ended or could not start, and what to do about it: from its exit and the last lines that it wrote.
  *
  * The last line is rarely the cause. vLLM ends with a generic one whatever happened before, so the lines are searched
- * from the end for one that is known.
+ * from the end for one that is known. Which lines are known is the drivers' to say.
  */
 import type * as Duration from "effect/Duration"
-import type { GpuInfo } from "../node/NodeCapabilities.js"
-import * as GoDuration from "../text/GoDuration.js"
 import type { ContainerExit } from "../docker/api/Container.js"
 import type * as DockerError from "../docker/api/DockerError.js"
+import type { GpuInfo } from "../node/NodeCapabilities.js"
 import * as Bytes from "../text/Bytes.js"
-import { type EngineName, titles } from "./Engine.js"
+import * as GoDuration from "../text/GoDuration.js"
+import { cut } from "../text/Printable.js"
 
 /** Stable, for programs. */
 export type Cause =
@@ -34,6 +34,7 @@ export type Cause =
   | "removed"
   | "stalled"
   | "unhealthy"
+  | "unreachable"
   | "crashed"
   | "ended"
 
@@ -51,26 +52,61 @@ export interface Diagnosis {
 export const text = ({ message, remedy }: Diagnosis): string =>
   [message, remedy].filter((part) => part !== "").map((part) => /[.!?…]$/.test(part) ? part : `${part}.`).join(" ")
 
-/** What is known about an end. */
-export interface Death {
-  readonly engine: EngineName
+export const lasting = (cause: Cause, message: string, remedy: string): Diagnosis => ({
+  cause,
+  message,
+  remedy,
+  lasting: true
+})
+
+export const transient = (cause: Cause, message: string, remedy = ""): Diagnosis => ({
+  cause,
+  message,
+  remedy,
+  lasting: false
+})
+
+/** What is known about the end of a run. */
+export interface Evidence {
   readonly model: string
-  /** Absent when the container was gone before it could be asked. */
+  /** Absent when the container was gone before it could be inspected. */
   readonly exit: ContainerExit | undefined
   /** The last ones, oldest first. */
   readonly lines: ReadonlyArray<string>
   /** Bytes; absent when unlimited. */
   readonly memoryLimitBytes?: number
-  /** Those that it was to use. */
+  /** Those that it was given. */
   readonly gpus: ReadonlyArray<GpuInfo>
 }
 
-/** One kind of line that names a cause. */
-interface Known {
-  readonly pattern: RegExp
-  /** Whose line it is; of both when absent. */
-  readonly engine?: EngineName
-  readonly explain: (match: RegExpExecArray, death: Death) => Diagnosis
+/** A kind of log line that names a cause. Lines are searched for plain text, so that a search is linear in their length. */
+export interface KnownLine {
+  /** Any of these is in the line. */
+  readonly markers: ReadonlyArray<string>
+  /** All of these are in it as well. */
+  readonly and?: ReadonlyArray<string>
+  /** Applied to at most {@link detailLength} characters from the marker on. */
+  readonly detail?: RegExp
+  readonly explain: (
+    line: { readonly excerpt: string; readonly detail: RegExpExecArray | null },
+    evidence: Evidence
+  ) => Diagnosis
+}
+
+/** What diagnoses say of one engine. */
+export interface EngineDiagnosis {
+  /** As people write it: `vLLM`. */
+  readonly title: string
+  /** In the order of how much they say: the first that is found in any line wins. */
+  readonly known: ReadonlyArray<KnownLine>
+  /** The flags that change what a diagnosis is about, for remedies: `--vllm-memory`. */
+  readonly flags: {
+    readonly enable?: string
+    readonly memory?: string
+    readonly volume?: string
+    /** What may have changed the port that it listens on inside its container. */
+    readonly port?: string
+  }
 }
 
 /** Programs that hold memory of these GPUs, as a person names them: `python (pid 4711, 20.0 GiB)`. */
@@ -79,182 +115,59 @@ export const holdersOf = (gpus: ReadonlyArray<GpuInfo>): string =>
     `${name} (pid ${pid}${memoryUsedBytes === undefined ? "" : `, ${Bytes.format(memoryUsedBytes)}`})`
   ).join(", ")
 
-const busyRemedy = (death: Death): string => {
-  const holders = holdersOf(death.gpus)
-  return `${holders === "" ? "Free memory on the GPU" : `End what holds it (${holders})`}, `
-    + "or lower what vLLM asks for: --vllm-arg=--gpu-memory-utilization=0.5"
-}
-
-const lasting = (cause: Cause, message: string, remedy: string): Diagnosis => ({
-  cause,
-  message,
-  remedy,
-  lasting: true
-})
-
-const quoted = (text: string) => JSON.stringify(text)
-
-/** In the order of how much they say: the first that is found in any line wins. */
-const known: ReadonlyArray<Known> = [
+/** Lines of any engine. */
+const common = (
+  { flags: { port = "an argument or a variable of the image", volume }, title }: EngineDiagnosis
+): ReadonlyArray<KnownLine> => [
   {
-    engine: "vllm",
-    pattern: /Free memory on device[^(]*\(([^()]*)\).*less than desired GPU memory utilization(?:[^(]*\(([^()]*)\))?/,
-    explain: (match, death) =>
-      lasting(
-        "gpu-memory-busy",
-        `vLLM found too little free GPU memory: ${match[1] ?? ""}${
-          match[2] === undefined ? "" : `, it wants ${match[2]}`
-        }.`,
-        busyRemedy(death)
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /less than desired GPU memory utilization/,
-    explain: (_, death) =>
-      lasting("gpu-memory-busy", "vLLM found less free GPU memory than it is to use.", busyRemedy(death))
-  },
-  {
-    engine: "vllm",
-    pattern: /estimated maximum model length is (\d+)/,
-    explain: (match) =>
-      lasting(
-        "kv-cache-too-small",
-        `The GPU's memory does not hold so long a context: at most ${match[1]} tokens fit.`,
-        `Set --vllm-max-model-len to ${match[1]} or less.`
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /No available memory for the cache blocks|KV cache is needed, which is larger than the available/,
+    markers: ["No space left on device", "no space left on device", "Disk quota exceeded", "disk quota exceeded"],
     explain: () =>
-      lasting(
-        "kv-cache-too-small",
-        "Beside the model's weights the GPU's memory has no room for a context of this length.",
-        "Set a smaller --vllm-max-model-len, or share the model between more GPUs with --vllm-tensor-parallel."
-      )
-  },
-  {
-    pattern: /CUDA out of memory|HIP out of memory|torch\.OutOfMemoryError|cudaMalloc failed: out of memory/,
-    explain: ({ input }, { engine }) =>
-      lasting(
-        "gpu-out-of-memory",
-        `The GPU ran out of memory${
-          /Tried to allocate ([\d.]+ \wi?B)/.exec(input)?.[0].replace(/^T/, ": it t") ?? ""
-        }.`,
-        engine === "vllm"
-          ? "Take a smaller model, share it between more GPUs (--vllm-tensor-parallel), or shorten the context (--vllm-max-model-len)."
-          : "Take a smaller model, or a shorter context (OLLAMA_CONTEXT_LENGTH)."
-      )
-  },
-  {
-    engine: "vllm",
-    pattern:
-      /Failed to infer device type|libcuda\.so\.1: cannot open shared object file|No CUDA GPUs are available|Found no NVIDIA driver/,
-    explain: ({ input }) =>
-      lasting(
-        "no-gpu-in-container",
-        `There is no GPU inside the container (${
-          /libcuda/.test(input) ? "libcuda.so.1 is missing" : "vLLM found no device"
-        }).`,
-        "Install and configure the NVIDIA container toolkit (nvidia-ctk runtime configure --runtime=docker, then restart Docker), "
-          + "or run without a GPU: --vllm-gpus none"
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /gated repo|401 Client Error|403 Client Error|Access to model .+ is restricted/,
-    explain: (_, { model }) =>
-      lasting(
-        "model-access",
-        `Hugging Face does not give out ${quoted(model)}: the token is missing or has no access.`,
-        `Accept the model's licence on https://huggingface.co/${model}, and give the agent a token in HF_TOKEN.`
-      )
-  },
-  {
-    engine: "vllm",
-    pattern:
-      /404 Client Error|Repository Not Found|is not a valid model identifier|Invalid repository ID|does not appear to have a file named config\.json/,
-    explain: (_, { model }) =>
-      lasting(
-        "model-not-found",
-        `There is no model ${quoted(model)} on Hugging Face, or this token may not see it.`,
-        "Check --vllm-model; a private model needs HF_TOKEN."
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /Model architectures? (.+?) (?:are|is) not supported/,
-    explain: (match, { model }) =>
-      lasting(
-        "model-unsupported",
-        `This vLLM does not support ${quoted(model)} (architecture ${match[1]}).`,
-        "Take another model, or a newer image with --vllm-image."
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /NCCL.*unhandled system error|unhandled system error.*NCCL|ncclSystemError/,
-    explain: () =>
-      lasting(
-        "shared-memory",
-        "The GPUs' processes could not talk to each other (NCCL: unhandled system error), as when shared memory is too small.",
-        "Give the container the host's IPC or a larger /dev/shm."
-      )
-  },
-  {
-    engine: "vllm",
-    pattern: /error: (unrecognized arguments: .+|argument .+)$/,
-    explain: (match) =>
-      lasting("bad-argument", `vLLM does not understand its command line: ${match[1]}.`, "Correct --vllm-arg.")
-  },
-  {
-    pattern: /No space left on device|Disk quota exceeded/i,
-    explain: (_, { engine }) =>
       lasting(
         "disk-full",
         "The disk is full.",
-        `Free some space ("docker system df" shows what Docker uses), or keep the weights elsewhere: --${engine}-volume.`
+        `Free some space ("docker system df" shows what Docker uses)${
+          volume === undefined ? "." : `, or keep the models elsewhere: ${volume}.`
+        }`
       )
   },
   {
-    pattern: /bind: address already in use|Address already in use/i,
-    explain: (_, { engine }) =>
+    markers: ["address already in use", "Address already in use"],
+    explain: () =>
       lasting(
         "port-in-container",
-        `${titles[engine]} could not listen on its port inside the container.`,
-        engine === "vllm"
-          ? "Remove what changes its port (--vllm-arg)."
-          : "Remove what changes its port (the image's OLLAMA_HOST)."
+        `${title} could not listen on its port inside the container.`,
+        `Remove what changes its port (${port}).`
       )
-  },
-  {
-    engine: "vllm",
-    pattern:
-      /Temporary failure in name resolution|Name or service not known|Max retries exceeded|Connection timed out|no such host|LocalEntryNotFoundError|Network is unreachable/,
-    explain: () => ({
-      cause: "network",
-      message: "vLLM could not reach the server that has its model.",
-      remedy: "Check this machine's network, DNS and proxy (HTTPS_PROXY is passed on).",
-      lasting: false
-    })
   }
 ]
 
-/** Without the process that wrote it: `(EngineCore pid=123) `. */
+/** Characters of a line that a pattern is applied to. */
+const detailLength = 500
+
+/** Without colours and the process that wrote it: `(EngineCore pid=123) `. */
 export const withoutPrefix = (line: string): string =>
   line.replace(/\u001b\[[0-9;]*m/g, "").replace(/^(?:\([A-Za-z_][^()]*pid=\d+\)\s*)+/, "")
 
 const isWarning = (line: string): boolean => /^(?:WARNING\b|WARN\b|time=\S+ level=WARN\b)/.test(line)
 
+const markerAt = (line: string, { and = [], markers }: KnownLine): number => {
+  for (const marker of markers) {
+    const at = line.indexOf(marker)
+    if (at !== -1 && and.every((part) => line.includes(part))) return at
+  }
+  return -1
+}
+
 /** The cause that the lines name. */
-export const ofLines = (death: Death): Diagnosis | undefined => {
-  const lines = death.lines.map(withoutPrefix).filter((line) => !isWarning(line))
-  for (const { engine, explain, pattern } of known) {
-    if (engine !== undefined && engine !== death.engine) continue
+export const ofLines = (engine: EngineDiagnosis, evidence: Evidence): Diagnosis | undefined => {
+  const lines = evidence.lines.map(withoutPrefix).filter((line) => !isWarning(line))
+  for (const known of [...engine.known, ...common(engine)]) {
     for (let index = lines.length - 1; index >= 0; index--) {
-      const match = pattern.exec(lines[index] ?? "")
-      if (match !== null) return explain(match, death)
+      const line = lines[index] ?? ""
+      const at = markerAt(line, known)
+      if (at === -1) continue
+      const excerpt = line.slice(at, at + detailLength)
+      return known.explain({ excerpt, detail: known.detail?.exec(excerpt) ?? null }, evidence)
     }
   }
   return undefined
@@ -262,100 +175,99 @@ export const ofLines = (death: Death): Diagnosis | undefined => {
 
 const isError = (line: string): boolean =>
   /\b(?:ERROR|CRITICAL|FATAL|panic)\b|^[\w.]*(?:Error|Exception)\b/.test(line)
-  && !/Engine core initialization failed/.test(line)
+  && !line.includes("Engine core initialization failed")
 
-/** The line that says most when none is known. */
-const lastWords = (lines: ReadonlyArray<string>): string => {
+/** The line that says most when no known one is there. */
+const lastLine = (lines: ReadonlyArray<string>): string => {
   const plain = lines.map(withoutPrefix).filter((line) => line.trim() !== "")
-  const line = plain.findLast((text) => isError(text) && !isWarning(text)) ?? plain.at(-1) ?? ""
-  return line.length > 300 ? `${line.slice(0, 300)}…` : line
+  return cut(plain.findLast((text) => isError(text) && !isWarning(text)) ?? plain.at(-1) ?? "", 300)
 }
 
 const signalNames: Readonly<Record<number, string>> = { 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" }
 
 /** Why a container ended. */
-export const ofDeath = (death: Death): Diagnosis => {
-  const { engine, exit, lines, memoryLimitBytes } = death
-  const title = titles[engine]
-  if (exit?.oomKilled === true) {
+export const ofEnd = (engine: EngineDiagnosis, evidence: Evidence): Diagnosis => {
+  const { exit, lines, memoryLimitBytes } = evidence
+  const { flags, title } = engine
+  if (exit === undefined) return removed(engine)
+  if (exit.oomKilled) {
     return lasting(
       "memory-limit",
       memoryLimitBytes === undefined
-        ? `${title} was ended by the kernel: the machine ran out of memory.`
-        : `${title} was ended by the kernel: it needed more than its ${Bytes.format(memoryLimitBytes)} of memory.`,
-      memoryLimitBytes === undefined
-        ? "Free memory on this machine, or take a smaller model."
-        : `Raise --${engine}-memory, or take a smaller model.`
+        ? `The kernel killed ${title}: the machine ran out of memory.`
+        : `The kernel killed ${title}: it needed more than its ${Bytes.format(memoryLimitBytes)} of memory.`,
+      memoryLimitBytes === undefined || flags.memory === undefined
+        ? "Free memory on this machine, or use a smaller model."
+        : `Raise ${flags.memory}, or use a smaller model.`
     )
   }
-  if (exit === undefined) return removed(engine)
-  // One that was told to end has no other reason, whatever it complained of before.
-  const named = exit.exitCode === 0 || exit.exitCode === 128 + 15 ? undefined : ofLines(death)
+  // One that was told to stop has no other reason, whatever it complained of before.
+  const named = exit.exitCode === 0 || exit.exitCode === 128 + 15 ? undefined : ofLines(engine, evidence)
   if (named !== undefined) return named
-  const words = lastWords(lines)
-  const said = words === "" ? "" : ` Its last words: ${words}`
-  if (exit.exitCode === 0) {
-    return { cause: "ended", message: `${title} ended by itself, without an error.${said}`, remedy: "", lasting: false }
-  }
+  const last = lastLine(lines)
+  const quoted = last === "" ? "" : ` Its last line: ${last}`
+  if (exit.exitCode === 0) return transient("ended", `${title} exited on its own, without an error.${quoted}`)
   const signal = exit.exitCode > 128 ? exit.exitCode - 128 : undefined
   if (signal === 9 || signal === 15) {
-    return {
-      cause: "killed",
-      message: `${title} was ended from outside (${signalNames[signal]}).${said}`,
-      remedy: "",
-      lasting: false
-    }
+    return transient("killed", `${title} was killed from outside (${signalNames[signal]}).${quoted}`)
   }
-  return {
-    cause: "crashed",
-    message: `${title} ended with ${
-      signal === undefined ? `exit code ${exit.exitCode}` : `signal ${signalNames[signal] ?? signal}`
-    }${exit.error === undefined || exit.error === "" ? "" : ` (${exit.error})`}.${said}`,
-    remedy: "The lines above it are in its log.",
-    lasting: false
-  }
+  const how = signal === undefined ? `exit code ${exit.exitCode}` : `signal ${signalNames[signal] ?? signal}`
+  const why = exit.error === undefined || exit.error === "" ? "" : ` (${exit.error})`
+  return transient("crashed", `${title} ended with ${how}${why}.${quoted}`, "Its log has the lines before that.")
 }
 
 /** A start during which nothing moved for too long. */
-export const stalled = (engine: EngineName, silence: Duration.Duration, lines: ReadonlyArray<string>): Diagnosis => {
-  const words = lastWords(lines)
-  return {
-    cause: "stalled",
-    message: `${titles[engine]} has been silent for ${GoDuration.format(silence)} while starting${
-      words === "" ? ": it wrote nothing" : `; its last line: ${words}`
+export const stalled = (
+  { title }: EngineDiagnosis,
+  silence: Duration.Duration,
+  lines: ReadonlyArray<string>
+): Diagnosis => {
+  const last = lastLine(lines)
+  return transient(
+    "stalled",
+    `${title} has been silent for ${GoDuration.format(silence)} while starting${
+      last === "" ? ": it wrote nothing" : `; its last line: ${last}`
     }.`,
-    remedy: "Look whether the machine is overloaded, or a download hangs (network, proxy).",
-    lasting: false
-  }
+    "Check whether the machine is overloaded, or a download hangs (network, proxy)."
+  )
 }
 
-/** It was ready, and answers no more. */
-export const unhealthy = (engine: EngineName, failures: number, reason: string): Diagnosis => ({
-  cause: "unhealthy",
-  message: `${titles[engine]} failed ${failures} health checks in a row: ${reason}.`,
-  remedy: "",
-  lasting: false
-})
+/** It was ready, and no longer answers. */
+export const unhealthy = ({ title }: EngineDiagnosis, failures: number, reason: string): Diagnosis =>
+  transient("unhealthy", `${title} failed ${failures} health checks in a row: ${reason}.`)
 
 /** It answers its health checks and works on nothing. */
-export const hung = (engine: EngineName, running: number, silence: Duration.Duration): Diagnosis => ({
-  cause: "unhealthy",
-  message: `${titles[engine]} works on ${running} requests and has made no token for ${
-    GoDuration.format(silence)
-  }: its engine hangs.`,
-  remedy: "",
-  lasting: false
-})
+export const hung = ({ title }: EngineDiagnosis, running: number, silence: Duration.Duration): Diagnosis =>
+  transient(
+    "unhealthy",
+    `${title} hangs: it has ${running} requests in flight and produced no token for ${GoDuration.format(silence)}.`
+  )
+
+/** It says that it accepts connections, and the agent has none. */
+export const unreachable = (
+  { title }: EngineDiagnosis,
+  address: string,
+  agentInContainer: boolean
+): Diagnosis =>
+  lasting(
+    "unreachable",
+    `${title} is up, and the agent cannot connect to it at ${address}: ${
+      agentInContainer
+        ? "the agent runs in a container, where 127.0.0.1 is not this machine's."
+        : "connection refused. Docker may be on another machine, or a firewall is in between."
+    }`,
+    agentInContainer
+      ? "Run the agent's container with --network host, or publish engines where it reaches them: "
+        + "--engine-bind-address with the address of Docker's bridge (often 172.17.0.1)."
+      : "Run the agent on the machine that has Docker, or publish engines at an address that it reaches: "
+        + "--engine-bind-address."
+  )
 
 /** The settings ask for what this machine cannot do. */
-export const refused = (engine: EngineName, problem: string, remedy: string): Diagnosis => ({
-  cause: "refused",
-  message: `${titles[engine]} cannot run here: ${problem}`,
-  remedy,
-  lasting: true
-})
+export const refused = ({ title }: { readonly title: string }, problem: string, remedy: string): Diagnosis =>
+  lasting("refused", `${title} cannot run here: ${problem}`, remedy)
 
-/** Errors of Docker that waiting alone does not mend. */
+/** Errors of Docker that retrying alone will not fix. */
 const lastingErrors: ReadonlySet<string> = new Set([
   "DockerNotFound",
   "DockerPermissionDenied",
@@ -372,7 +284,7 @@ const lastingErrors: ReadonlySet<string> = new Set([
 
 /** Docker could not do what it was asked; its errors say what to do. */
 export const ofDockerError = (
-  engine: EngineName,
+  engine: EngineDiagnosis,
   error: DockerError.RunError | DockerError.PullError | DockerError.ContainerNotFound
 ): Diagnosis =>
   error._tag === "ContainerNotFound"
@@ -384,17 +296,13 @@ export const ofDockerError = (
       lasting: lastingErrors.has(error._tag)
     }
 
-const removed = (engine: EngineName): Diagnosis => ({
-  cause: "removed",
-  message: `${titles[engine]}'s container was removed by somebody else.`,
-  remedy: `Stop the agent, or leave out --enable-${engine}, if it is not to run.`,
-  lasting: false
-})
+const removed = ({ flags: { enable }, title }: EngineDiagnosis): Diagnosis =>
+  transient(
+    "removed",
+    `Somebody else removed ${title}'s container.`,
+    `Stop the agent${enable === undefined ? "" : `, or leave out ${enable},`} if it should not run.`
+  )
 
 /** The agent failed the engine. */
-export const mistake = (engine: EngineName, what: string): Diagnosis => ({
-  cause: "crashed",
-  message: `The agent made a mistake while it looked after ${titles[engine]}: ${what}.`,
-  remedy: "Please report it.",
-  lasting: false
-})
+export const defect = ({ title }: EngineDiagnosis, what: string): Diagnosis =>
+  transient("crashed", `Internal error while supervising ${title}: ${what}.`, "Please report it.")

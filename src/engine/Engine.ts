@@ -1,24 +1,20 @@
 /**
- * The port to the inference engines of this node: what runs here now, where it is reached, and what it answers to.
- *
- * What reads it asks nobody: {@link Engines.current} is a plain value, kept true by who looks after the engines.
+ * The port to the inference engines of this node: what runs here, where it is reached, and which models it serves.
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Stream from "effect/Stream"
 import type { EngineReport, EngineState } from "../node/Node.js"
+import type { Diagnosis } from "./Diagnosis.js"
 
-export type EngineName = "vllm" | "ollama"
-
-/** How people write the names. */
-export const titles: Readonly<Record<EngineName, string>> = { vllm: "vLLM", ollama: "Ollama" }
-
-/** The same for a name that may be of an engine that is not known here. */
-export const titleOf = (name: string): string => new Map<string, string>(Object.entries(titles)).get(name) ?? name
+/** Identifies an engine on its node and upstream: `vllm`, `ollama`. Lower-case letters, digits and dashes, at most 31. */
+export type EngineName = string
 
 /**
- * How busy an engine is with our requests. Written by those who send it requests, read by those who judge its health:
- * an engine that answers no health check while it still makes tokens is busy, not dead.
+ * How busy an engine is with this node's requests. Written by those who send it requests, read by the health checks: an
+ * engine that fails a check while it still produces tokens is busy, not dead.
  */
 export interface EngineActivity {
   inFlight: number
@@ -26,35 +22,67 @@ export interface EngineActivity {
   lastProgressAt: number
 }
 
-/** An engine as those see it who send it requests. */
+/** An engine from the side of those who send it requests. */
 export interface RunningEngine {
   readonly name: EngineName
+  /** As people write it: `vLLM`. */
+  readonly title: string
   readonly state: EngineState
   /**
-   * Without a slash at the end: `http://127.0.0.1:8000`. Both engines speak OpenAI's API below `/v1`. Empty before it is
+   * Without a slash at the end: `http://127.0.0.1:8000`. Every engine speaks OpenAI's API below `/v1`. Empty until it is
    * known where the engine will be.
    */
   readonly baseUrl: string
   /** The key that its API wants; absent when it wants none. */
   readonly apiKey?: Redacted.Redacted<string>
-  /** The model that it was told to serve. */
+  /** The model that it is set up to serve. */
   readonly model: string
-  /** The names it answers to while it is ready, all models on its disk included; empty before. */
+  /** The names it answers to while it is ready, all models on its disk included; empty otherwise. */
   readonly models: ReadonlyArray<string>
-  /** What it is doing, how far it is, or what is wrong, in a sentence; may be empty. */
+  /** Progress, or what is wrong, in a sentence; may be empty. */
   readonly detail: string
   readonly activity: EngineActivity
+  /** How many choices it makes of one chat request; absent: as many as are asked for. */
+  readonly maxChoices?: number
+  /** Fetches a model that it does not have yet; absent where it cannot. Interrupting it gives the download up. */
+  readonly pull?: (model: string) => Effect.Effect<void, ModelUnavailable>
+}
+
+/** The engine runs, and the model that it should serve cannot be had. */
+export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
+  readonly diagnosis: Diagnosis
+}> {
+  override get message(): string {
+    return this.diagnosis.message
+  }
+}
+
+/** No engine could be started for a model that was asked for. */
+export class EngineNotStarted extends Data.TaggedError("EngineNotStarted")<{
+  /** Why, in a sentence without a full stop. */
+  readonly reason: string
+  /** Retrying later may help. */
+  readonly isTransient: boolean
+}> {
+  override get message(): string {
+    return this.reason
+  }
 }
 
 /** The engines of this node. */
 export class Engines extends Context.Tag("@orchion/node-agent/Engines")<
   Engines,
   {
-    /** Those that the settings ask for, in whatever state they are. Costs nothing. */
+    /** All engines of this node, in whatever state they are. A plain read: nothing is asked. */
     readonly current: () => ReadonlyArray<RunningEngine>
-    /** The same as they are reported upstream. Costs nothing. */
+    /** The same as they are reported upstream. A plain read. */
     readonly reports: () => ReadonlyArray<EngineReport>
-    /** {@link reports} now, then at each change. A slow reader sees the newest. */
+    /** {@link reports} now, then at each change. Conflated: a slow reader sees the latest only. */
     readonly changes: Stream.Stream<ReadonlyArray<EngineReport>>
+    /**
+     * Starts the engine that a model's name asks for, and ends when it serves the model. Absent unless engines are
+     * started on demand.
+     */
+    readonly startFor?: (model: string) => Effect.Effect<void, EngineNotStarted>
   }
 >() {}

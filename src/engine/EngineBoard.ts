@@ -1,101 +1,132 @@
-/** What is known of the engines now: written by who looks after them, read by everybody else. */
+/** What is known of the engines now: written by their supervisor, read by everybody else. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
+import * as MutableRef from "effect/MutableRef"
 import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Finding } from "../node/NodeCapabilities.js"
 import type { EngineReport } from "../node/Node.js"
-import { type EngineActivity, type EngineName, Engines, type RunningEngine } from "./Engine.js"
+import type { Engines } from "./Engine.js"
+import { type EngineActivity, type EngineName, type RunningEngine } from "./Engine.js"
+import type { EngineDriver } from "./EngineDriver.js"
 import type { EnginePlan } from "./EnginePlan.js"
 import * as Status from "./EngineStatus.js"
 
-/** One engine's present. */
-export interface Present {
-  readonly name: EngineName
-  readonly model: string
+/** What is known of one engine. */
+export interface EngineRecord {
+  readonly driver: Pick<EngineDriver, "name" | "title" | "model" | "maxChoices" | "pull">
   readonly activity: EngineActivity
   readonly status: Status.EngineStatus
   /** Absent until it is planned for this machine. */
   readonly plan: EnginePlan | undefined
   /** Since the agent started. */
   readonly restarts: number
-  /** The last lines of its last life, when that failed. */
+  /** The last lines of its last run, when that failed. */
   readonly recentLog: ReadonlyArray<string>
   readonly findings: ReadonlyArray<Finding>
 }
 
-/** What of an engine's present changes. */
-export type Change = Partial<Omit<Present, "name" | "model" | "activity">>
+/** What changes of it: an event moves its status, the rest is replaced. */
+export type Change = Partial<Pick<EngineRecord, "findings" | "plan" | "recentLog" | "restarts">> & {
+  readonly event?: Status.EngineEvent
+}
 
 export interface EngineBoard {
-  readonly get: (name: EngineName) => Present
+  /** A new engine; one of that name is replaced. */
+  readonly add: (driver: EngineRecord["driver"]) => Effect.Effect<void>
+  readonly remove: (name: EngineName) => Effect.Effect<void>
+  readonly has: (name: EngineName) => boolean
+  /** Dies for an engine that was never added. */
+  readonly get: (name: EngineName) => EngineRecord
   readonly change: (name: EngineName, change: Change) => Effect.Effect<void>
-  readonly engines: Context.Tag.Service<Engines>
+  readonly engines: Pick<Context.Tag.Service<Engines>, "changes" | "current" | "reports">
   /** What a person should know of the engines now. */
   readonly findings: () => ReadonlyArray<Finding>
 }
 
-const runningOf = ({ activity, model, name, plan, status }: Present): RunningEngine => ({
-  name,
-  state: Status.stateOf(status),
-  baseUrl: plan?.baseUrl ?? "",
-  model,
-  models: status._tag === "Ready" ? status.models : [],
-  detail: Status.detailOf(status),
-  activity,
-  ...(plan?.apiKey === undefined ? {} : { apiKey: plan.apiKey })
+const newRecord = (driver: EngineRecord["driver"]): EngineRecord => ({
+  driver,
+  activity: { inFlight: 0, lastProgressAt: 0 },
+  status: Status.EngineStatus.Starting({ detail: "" }),
+  plan: undefined,
+  restarts: 0,
+  recentLog: [],
+  findings: []
 })
 
-const reportOf = ({ model, name, plan, recentLog, restarts, status }: Present): EngineReport =>
+const runningOf = ({ activity, driver, plan, status }: EngineRecord): RunningEngine => {
+  const { maxChoices, model, name, pull, title } = driver
+  return {
+    name,
+    title,
+    state: Status.stateOf(status),
+    baseUrl: plan?.baseUrl ?? "",
+    model,
+    models: status._tag === "Ready" ? status.models : [],
+    detail: Status.detailOf(status),
+    activity,
+    ...(plan?.apiKey === undefined ? {} : { apiKey: plan.apiKey }),
+    ...(maxChoices === undefined ? {} : { maxChoices }),
+    ...(pull === undefined || plan === undefined ? {} : { pull: (model) => pull(plan, model) })
+  }
+}
+
+const reportOf = ({ driver: { model, name }, plan, recentLog, restarts, status }: EngineRecord): EngineReport =>
   Status.toReport(status, {
     name,
     model,
     restarts,
     recentLog,
-    ...(plan === undefined ? {} : { image: plan.spec.image })
+    ...(plan?._tag === "Container" ? { image: plan.spec.image } : {})
   })
 
-export const make = (
-  wanted: ReadonlyArray<{ readonly name: EngineName; readonly model: string }>
-): Effect.Effect<EngineBoard> =>
-  Effect.gen(function*() {
-    const presents = new Map<EngineName, Present>(wanted.map(({ model, name }) => [name, {
-      name,
-      model,
-      activity: { inFlight: 0, lastProgressAt: 0 },
-      status: Status.EngineStatus.Starting({ detail: "" }),
-      plan: undefined,
-      restarts: 0,
-      recentLog: [],
-      findings: []
-    }]))
-    const all = () => [...presents.values()]
-    let running = all().map(runningOf)
-    // A reader that is slow sees the newest. (With a capacity of 1 a slow reader can take the newest from the others.)
-    const reports = yield* PubSub.sliding<ReadonlyArray<EngineReport>>(2)
+interface State {
+  readonly records: ReadonlyMap<EngineName, EngineRecord>
+  readonly running: ReadonlyArray<RunningEngine>
+}
 
-    const get = (name: EngineName): Present => {
-      const present = presents.get(name)
-      if (present === undefined) throw new Error(`${name} is not one of the engines`)
-      return present
+const stateOf = (records: State["records"]): State => ({ records, running: [...records.values()].map(runningOf) })
+
+const reportsOf = ({ records }: State): ReadonlyArray<EngineReport> => [...records.values()].map(reportOf)
+
+const applied = (record: EngineRecord, { event, ...rest }: Change): EngineRecord => ({
+  ...record,
+  ...rest,
+  ...(event === undefined ? {} : { status: Status.transition(record.status, event) })
+})
+
+export const make = (drivers: ReadonlyArray<EngineRecord["driver"]> = []): Effect.Effect<EngineBoard> =>
+  Effect.gen(function*() {
+    // Read by requests without an Effect; those who wait for changes are notified by the other.
+    const now = MutableRef.make(stateOf(new Map(drivers.map((driver) => [driver.name, newRecord(driver)]))))
+    const published = yield* SubscriptionRef.make(MutableRef.get(now))
+    const update = (change: (records: Map<EngineName, EngineRecord>) => void) =>
+      Effect.suspend(() => {
+        const records = new Map(MutableRef.get(now).records)
+        change(records)
+        MutableRef.set(now, stateOf(records))
+        return SubscriptionRef.update(published, () => MutableRef.get(now))
+      })
+    const set = (name: EngineName, record: () => EngineRecord) => update((records) => void records.set(name, record()))
+    const get = (name: EngineName): EngineRecord => {
+      const record = MutableRef.get(now).records.get(name)
+      if (record === undefined) throw new Error(`${name} is not one of the engines`)
+      return record
     }
     return {
+      add: (driver) => set(driver.name, () => newRecord(driver)),
+      remove: (name) => update((records) => void records.delete(name)),
+      has: (name) => MutableRef.get(now).records.has(name),
       get,
-      change: (name, change) =>
-        Effect.suspend(() => {
-          presents.set(name, { ...get(name), ...change })
-          running = all().map(runningOf)
-          return PubSub.publish(reports, all().map(reportOf))
-        }),
-      engines: Engines.of({
-        current: () => running,
-        reports: () => all().map(reportOf),
-        changes: Stream.unwrapScoped(Effect.map(PubSub.subscribe(reports), (queue) =>
-          Stream.concat(
-            Stream.sync(() => all().map(reportOf)),
-            Stream.fromQueue(queue)
-          )))
-      }),
-      findings: () => all().flatMap(({ findings }) => findings)
+      change: (name, change) => set(name, () => applied(get(name), change)),
+      engines: {
+        current: () => MutableRef.get(now).running,
+        reports: () => reportsOf(MutableRef.get(now)),
+        changes: published.changes.pipe(
+          Stream.map(reportsOf),
+          Stream.buffer({ capacity: 1, strategy: "sliding" })
+        )
+      },
+      findings: () => [...MutableRef.get(now).records.values()].flatMap(({ findings }) => findings)
     }
   })

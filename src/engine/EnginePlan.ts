@@ -1,4 +1,4 @@
-/** What an engine's settings come to on a machine: a container, and how it is to be dealt with. */
+/** What an engine's settings come to on a machine: a container, or the address of an engine that runs already. */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import type * as Redacted from "effect/Redacted"
@@ -8,35 +8,50 @@ import * as HostPort from "../net/HostPort.js"
 import type { VolumeSource } from "../config/SettingFormat.js"
 import * as ContainerSpec from "../docker/ContainerSpec.js"
 import type * as DockerError from "../docker/api/DockerError.js"
-import { type EngineName, titles } from "./Engine.js"
+import type { EngineName } from "./Engine.js"
 import * as EngineContainer from "./EngineContainer.js"
 import type { GpuSelection } from "./GpuSelection.js"
 import type { MachineFacts } from "./Machine.js"
 
-export interface EnginePlan {
+interface Plan {
   readonly name: EngineName
-  readonly spec: ContainerSpec.ContainerSpec
   /** Where its API is reached from this machine, without a slash at the end. */
   readonly baseUrl: string
   readonly model: string
   /** The key that its API wants; absent when it wants none. */
   readonly apiKey?: Redacted.Redacted<string>
-  /** Absent when it runs on the CPU. */
-  readonly gpus: GpuSelection | undefined
   /** What a person should know about this plan. */
   readonly findings: ReadonlyArray<Finding>
 }
 
+/** A container that the agent creates, watches and removes. */
+export interface ContainerPlan extends Plan {
+  readonly _tag: "Container"
+  readonly spec: ContainerSpec.ContainerSpec
+  /** Absent when it runs on the CPU. */
+  readonly gpus: GpuSelection | undefined
+}
+
+/** An engine that somebody else runs: the agent watches it and relays requests to it. */
+export interface ExternalPlan extends Plan {
+  readonly _tag: "External"
+  /** What to do when it cannot be reached, in a sentence. */
+  readonly remedy: string
+}
+
+export type EnginePlan = ContainerPlan | ExternalPlan
+
 /** The settings ask for what this machine cannot do. Nothing has been started. */
 export class EngineRefused extends Data.TaggedError("EngineRefused")<{
-  readonly engine: EngineName
+  /** The engine, as people write it. */
+  readonly title: string
   /** What is wrong, in a sentence, with the setting and its value. */
   readonly problem: string
   /** What would change it, in a sentence. */
   readonly remedy: string
 }> {
   override get message(): string {
-    return `${titles[this.engine]} cannot run here: ${this.problem} ${this.remedy}`
+    return `${this.title} cannot run here: ${this.problem} ${this.remedy}`
   }
 }
 
@@ -59,12 +74,21 @@ export const mountOf = (source: VolumeSource, target: string): typeof ContainerS
     ? { _tag: "Volume", name: source.name, target }
     : { _tag: "Bind", source: source.path, target }
 
-const isSecret = (name: string) => /TOKEN|KEY|SECRET|PASSWORD|PROXY/i.test(name)
+/** Variables whose values are no secrets, whatever they are. */
+const harmlessNames =
+  /^(?:no_proxy|NO_PROXY|(?:VLLM|OLLAMA|HF)_(?:.*_)?(?:BACKEND|LEVEL|METHOD|TYPE|LIBRARY|ORIGINS|ENDPOINT|MODE|DEVICES?))$/
+
+/** Switches, numbers, sizes and durations, and what is too short to be a secret. */
+const harmlessValues = /^(?:true|false|yes|no|on|off|none|auto|-?\d{1,12}(?:\.\d{1,6})?[a-zA-Z]{0,3}|.{0,5})$/i
 
 /**
- * Variables of the agent's environment that are handed to an engine: those that `wanted` names, and the proxies. What
- * may hold a secret is kept as one.
+ * Whether a variable's value is kept out of labels and logs. Whatever is not plainly harmless is: names do not tell, and
+ * a URL may have a password in it.
  */
+const isSecret = (name: string, value: string): boolean =>
+  !harmlessValues.test(value) && (!harmlessNames.test(name) || /:\/\/[^/]*@/.test(value))
+
+/** Variables of the agent's environment that are handed to an engine: those that `wanted` names, and the proxies. */
 export const passedOn = (
   env: MachineFacts["env"],
   wanted: (name: string) => boolean
@@ -74,22 +98,38 @@ export const passedOn = (
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined || value === "") continue
     if (!wanted(name) && !/^(?:https?|no|all)_proxy$/i.test(name)) continue
-    if (isSecret(name) && !/^no_proxy$/i.test(name)) secrets[name] = value
+    if (isSecret(name, value)) secrets[name] = value
     else plain[name] = value
   }
   return { env: plain, secrets }
 }
 
+/**
+ * Linux capabilities that an engine's root user needs to write into directories of other users; all others are dropped.
+ * An engine loads what strangers published.
+ */
+const keptCapabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+
+/** Limit on processes and threads: vLLM starts hundreds per GPU, and a fork bomb many more. */
+const pidsLimit = 16_384
+
+/** What every engine's container is confined to; `more` are capabilities that this one needs. */
+export const confinement = (more: ReadonlyArray<string> = []) => ({
+  capDrop: ["ALL"],
+  capAdd: [...keptCapabilities, ...more],
+  pidsLimit
+})
+
 /** The spec, or the refusal that its fault comes to. */
 export const specOf = (
-  of: EngineContainer.EngineIdentity,
+  of: EngineContainer.EngineIdentity & { readonly title: string },
   input: Omit<ContainerSpec.ContainerSpecInput, "name" | "labels">
 ): Either.Either<ContainerSpec.ContainerSpec, EngineRefused> =>
   Either.mapLeft(
     ContainerSpec.make({ ...input, name: EngineContainer.name(of), labels: EngineContainer.selector(of) }),
     (error: DockerError.SpecInvalid) =>
       new EngineRefused({
-        engine: of.engine,
+        title: of.title,
         problem: error.message,
         remedy: "Correct the setting that it comes from."
       })

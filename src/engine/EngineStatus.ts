@@ -1,6 +1,7 @@
-/** The states of an engine under the agent's care, and how they are reported. */
+/** The states of an engine, what moves it from one to the next, and how each is reported. */
 import * as Data from "effect/Data"
 import type { EngineReport, EngineState } from "../node/Node.js"
+import { cut } from "../text/Printable.js"
 import * as Diagnosis from "./Diagnosis.js"
 
 /** How much of something is done, in bytes. */
@@ -10,25 +11,98 @@ export interface Bytes {
   readonly total?: number
 }
 
+interface Progress {
+  /** In a sentence. */
+  readonly detail: string
+  readonly bytes?: Bytes
+}
+
+interface Retry {
+  /** Failures in a row, this one included. */
+  readonly attempt: number
+  readonly nextTryAt: number
+  readonly diagnosis: Diagnosis.Diagnosis
+}
+
 /** Times are milliseconds since 1970. */
 export type EngineStatus = Data.TaggedEnum<{
-  /** Its image comes. */
-  Pulling: { readonly detail: string; readonly bytes?: Bytes }
-  /** Its container is made, or what must be there before is waited for. */
+  /** Its image is downloaded. */
+  Pulling: Progress
+  /** Its container is created, or what it needs first is waited for. */
   Starting: { readonly detail: string }
-  /** It runs and does not answer yet. */
-  Loading: { readonly detail: string; readonly bytes?: Bytes }
+  /** It runs and does not serve yet. */
+  Loading: Progress
   Ready: { readonly since: number; readonly models: ReadonlyArray<string> }
-  /** It answered before, and has not for so many checks. */
+  /** It was ready, and fails its health checks. */
   Unhealthy: { readonly since: number; readonly failedChecks: number; readonly detail: string }
-  /** It ended, and is started again. */
-  Restarting: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis.Diagnosis }
-  /** As `Restarting`, but nothing is likely to be different next time unless somebody acts. */
-  Failed: { readonly attempt: number; readonly nextTryAt: number; readonly diagnosis: Diagnosis.Diagnosis }
+  /** It ended, and will be restarted. */
+  Restarting: Retry
+  /** Like `Restarting`, but retrying will not help unless somebody acts. */
+  Failed: Retry
   Stopped: {}
 }>
 
 export const EngineStatus = Data.taggedEnum<EngineStatus>()
+
+/** What happens to an engine. Times are milliseconds since 1970. */
+export type EngineEvent = Data.TaggedEnum<{
+  /** Something must happen before it can be started. */
+  Waiting: { readonly detail: string }
+  ImageProgress: Progress
+  /** Its container runs. */
+  Started: { readonly detail: string }
+  /** A log line says how far the start is. */
+  StageReached: { readonly detail: string }
+  /** It loads what it is to serve: at its start, or again later. */
+  LoadProgress: Progress
+  Serving: { readonly since: number; readonly models: ReadonlyArray<string> }
+  CheckFailed: { readonly at: number; readonly failedChecks: number; readonly detail: string }
+  /** It is not to be asked any more: its run is over. */
+  Ending: { readonly detail: string }
+  RetryScheduled: Retry
+  Shutdown: {}
+}>
+
+export const EngineEvent = Data.taggedEnum<EngineEvent>()
+
+/** The state after an event. What does not fit the state leaves it as it is. */
+export const transition = (status: EngineStatus, event: EngineEvent): EngineStatus => {
+  if (status._tag === "Stopped") return status
+  switch (event._tag) {
+    case "Waiting":
+    case "Ending":
+      return EngineStatus.Starting({ detail: event.detail })
+    case "ImageProgress":
+      return isRunning(status) ? status : EngineStatus.Pulling(progressOf(event))
+    case "Started":
+      return EngineStatus.Loading({ detail: event.detail })
+    case "StageReached":
+      return status._tag === "Loading" ? EngineStatus.Loading({ detail: event.detail }) : status
+    case "LoadProgress":
+      return EngineStatus.Loading(progressOf(event))
+    case "Serving":
+      return EngineStatus.Ready({ since: event.since, models: event.models })
+    case "CheckFailed":
+      return status._tag === "Ready" || status._tag === "Unhealthy"
+        ? EngineStatus.Unhealthy({
+          since: status._tag === "Unhealthy" ? status.since : event.at,
+          failedChecks: event.failedChecks,
+          detail: event.detail
+        })
+        : status
+    case "RetryScheduled": {
+      const { attempt, diagnosis, nextTryAt } = event
+      const retry = { attempt, diagnosis, nextTryAt }
+      return diagnosis.lasting ? EngineStatus.Failed(retry) : EngineStatus.Restarting(retry)
+    }
+    case "Shutdown":
+      return EngineStatus.Stopped()
+  }
+}
+
+const isRunning = ({ _tag }: EngineStatus): boolean => _tag === "Loading" || _tag === "Ready" || _tag === "Unhealthy"
+
+const progressOf = ({ bytes, detail }: Progress): Progress => ({ detail, ...(bytes === undefined ? {} : { bytes }) })
 
 const states: Readonly<Record<EngineStatus["_tag"], EngineState>> = {
   Pulling: "pulling",
@@ -43,7 +117,25 @@ const states: Readonly<Record<EngineStatus["_tag"], EngineState>> = {
 
 export const stateOf = (status: EngineStatus): EngineState => states[status._tag]
 
-export const detailOf = (status: EngineStatus): string => {
+/** Names of models that are reported of one engine, and their characters in all: an orchestrator refuses larger reports. */
+export const maxReportedModels = 500
+const maxReportedNameLength = 64 * 1024
+/** Characters of a sentence that is reported. */
+const maxDetailLength = 2000
+
+/** As many of the names as a report carries; the model that the engine is set up to serve is one of them. */
+const reportable = (all: ReadonlyArray<string>, model = ""): ReadonlyArray<string> => {
+  const isOwn = (name: string) => name === model || name === `${model}:latest`
+  const names = all.length <= maxReportedModels ? all : [...all.filter(isOwn), ...all.filter((name) => !isOwn(name))]
+  let length = 0
+  const beyond = names.findIndex((name, index) => {
+    length += name.length
+    return index >= maxReportedModels || length > maxReportedNameLength
+  })
+  return beyond === -1 ? names : names.slice(0, beyond)
+}
+
+const plainDetailOf = (status: EngineStatus): string => {
   switch (status._tag) {
     case "Pulling":
     case "Starting":
@@ -53,11 +145,18 @@ export const detailOf = (status: EngineStatus): string => {
     case "Restarting":
     case "Failed":
       return Diagnosis.text(status.diagnosis)
-    case "Ready":
+    case "Ready": {
+      const reported = reportable(status.models).length
+      return reported === status.models.length
+        ? ""
+        : `Only ${reported} of its ${status.models.length} models are listed`
+    }
     case "Stopped":
       return ""
   }
 }
+
+export const detailOf = (status: EngineStatus): string => cut(plainDetailOf(status), maxDetailLength)
 
 export const bytesOf = (status: EngineStatus): Bytes | undefined =>
   status._tag === "Pulling" || status._tag === "Loading" ? status.bytes : undefined
@@ -65,9 +164,10 @@ export const bytesOf = (status: EngineStatus): Bytes | undefined =>
 /** What is reported besides the state. */
 export interface Facts {
   readonly name: string
+  /** Empty where any model will do. */
   readonly model: string
   readonly restarts: number
-  /** Absent while it is not known which image it will be. */
+  /** Absent while it is not known which image it will be, and for engines without a container. */
   readonly image?: string
   /** The last lines that it wrote before it failed; empty while it runs. */
   readonly recentLog: ReadonlyArray<string>
@@ -78,7 +178,7 @@ export const toReport = (status: EngineStatus, facts: Facts): EngineReport => {
   return {
     name: facts.name,
     state: stateOf(status),
-    models: status._tag === "Ready" ? status.models : [facts.model],
+    models: status._tag === "Ready" ? reportable(status.models, facts.model) : facts.model === "" ? [] : [facts.model],
     detail: detailOf(status),
     restarts: facts.restarts,
     ...(facts.image === undefined ? {} : { image: facts.image }),

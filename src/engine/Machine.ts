@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Capabilities } from "../capabilities/Capabilities.js"
+import { gpusAreKnown } from "../node/Findings.js"
 import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 
 export interface MachineFacts {
@@ -16,6 +17,8 @@ export interface MachineFacts {
    * names would be looked up in the image, which rarely knows them.
    */
   readonly deviceGroups: ReadonlyArray<number>
+  /** Why it is not known yet which GPUs there are, in a few words; absent once it is. */
+  readonly gpusPending?: string
 }
 
 const groupsOf = async (): Promise<ReadonlyArray<number>> => {
@@ -33,6 +36,9 @@ const groupsOf = async (): Promise<ReadonlyArray<number>> => {
   return [...groups].sort((a, b) => a - b)
 }
 
+const pendingReason = ({ findings }: NodeCapabilities): string =>
+  findings.find(({ code }) => code === "gpu.unknown")?.message ?? "detection has not ended"
+
 /** Looks at this machine, waiting for its slow probes. */
 export class Machine extends Context.Tag("@orchion/node-agent/Machine")<
   Machine,
@@ -44,7 +50,13 @@ export class Machine extends Context.Tag("@orchion/node-agent/Machine")<
       look: (nodeId) =>
         Effect.map(
           Effect.all([readAll, Effect.promise(groupsOf)]),
-          ([capabilities, deviceGroups]) => ({ nodeId, capabilities, deviceGroups, env: process.env })
+          ([capabilities, deviceGroups]) => ({
+            nodeId,
+            capabilities,
+            deviceGroups,
+            env: process.env,
+            ...(gpusAreKnown(capabilities) ? {} : { gpusPending: pendingReason(capabilities) })
+          })
         )
     }))
   )

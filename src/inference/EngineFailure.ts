@@ -5,7 +5,6 @@ import type { EngineError, EngineErrorKind } from "../chat/EngineError.js"
 import type { RunningEngine } from "../engine/Engine.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as GoDuration from "../text/GoDuration.js"
-import { titleOf } from "./EngineRoute.js"
 
 const { Status } = GrpcError
 
@@ -49,4 +48,4 @@ export const toStatus = (engine: RunningEngine, error: EngineError | ReaderStall
       Status.CANCELLED,
       `nothing of the answer was read for ${GoDuration.format(error.after)}, so that the request was cancelled`
     )
-    : GrpcError.fail(statuses[error.kind], plain(`${titleOf(engine)} ${verbs[error.kind]}: ${error.reason}`))
+    : GrpcError.fail(statuses[error.kind], plain(`${engine.title} ${verbs[error.kind]}: ${error.reason}`))

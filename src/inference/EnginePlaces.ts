@@ -9,7 +9,6 @@ import type { RunningEngine } from "../engine/Engine.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as GoDuration from "../text/GoDuration.js"
 import { ReaderStalled } from "./EngineFailure.js"
-import { titleOf } from "./EngineRoute.js"
 import * as InferenceStats from "./InferenceStats.js"
 
 /** A request's place at an engine. */
@@ -75,7 +74,7 @@ export const make = ({ limits, maxRequests }: EnginePlacesOptions): Effect.Effec
           own.refused("not-admitted")
           return GrpcError.fail(
             GrpcError.Status.RESOURCE_EXHAUSTED,
-            `${titleOf(engine)} has ${maxRequests} requests of this node in flight, the limit; try again later`
+            `${engine.title} has ${maxRequests} requests of this node in flight, the limit; try again later`
           )
         }
         activity.inFlight += 1

@@ -2,7 +2,7 @@
 import * as Either from "effect/Either"
 import * as EngineStateText from "../chat/EngineStateText.js"
 import * as ModelName from "../chat/ModelName.js"
-import { type RunningEngine, titles } from "../engine/Engine.js"
+import type { RunningEngine } from "../engine/Engine.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as Printable from "../text/Printable.js"
 
@@ -24,13 +24,11 @@ export interface NoRoute {
   readonly isUnknown: boolean
 }
 
-export const titleOf = ({ name }: RunningEngine): string => titles[name]
-
 /** A text of a caller's, to be quoted in an error. */
 export const quoted = (text: string): string => `'${Printable.oneLine(text, 200)}'`
 
 const describe = (engine: RunningEngine): string =>
-  EngineStateText.sentence(titleOf(engine), engine.state, engine.state === "ready" ? "" : engine.detail)
+  EngineStateText.sentence(engine.title, engine.state, engine.state === "ready" ? "" : engine.detail)
 
 const unknownModel = (engines: ReadonlyArray<RunningEngine>, model: string): GrpcError.GrpcError => {
   const served = [...new Set(engines.flatMap(({ models }) => models))]
@@ -40,7 +38,7 @@ const unknownModel = (engines: ReadonlyArray<RunningEngine>, model: string): Grp
     ? "it serves none now"
     : `it serves ${served.slice(0, maxListed).map((name) => Printable.oneLine(name, 200)).join(", ")}${more}`
   const what = engines.length === 0
-    ? "it runs no inference engine"
+    ? "it runs no inference engine (--engines-on-demand starts the one that a model's name asks for)"
     : [list, ...others.map((engine) => `${describe(engine)} (${engine.model})`)].join("; ")
   return GrpcError.fail(Status.NOT_FOUND, `model ${quoted(model)} is not served by this node: ${what}`)
 }

@@ -94,25 +94,40 @@ const toStatus = (engine: RunningEngine) =>
       : status
   }).pipe(Effect.annotateLogs("engine", engine.name))
 
-/** The engine that answers; pulls the model first where that is wanted. */
-const routeOf =
-  (engines: Engines["Type"], pullOnDemand: PullOnDemand | undefined, canBePulled: (model: string) => boolean) =>
-  (model: string): Effect.Effect<EngineRoute.Route, GrpcError.GrpcError> =>
-    Effect.suspend(() => {
-      const current = engines.current()
-      return Effect.catchAll(EngineRoute.route(current, model), ({ error, isUnknown }) => {
-        const ollama = isUnknown && canBePulled(model)
-          ? current.find(({ name, state }) => name === "ollama" && state === "ready")
-          : undefined
-        if (pullOnDemand === undefined || ollama === undefined) return Effect.fail(error)
-        return pullOnDemand.pull(ollama.baseUrl, model).pipe(
-          Effect.mapError(({ isUnknown, reason }) =>
-            GrpcError.fail(isUnknown ? GrpcError.Status.NOT_FOUND : GrpcError.Status.UNAVAILABLE, reason)
-          ),
-          Effect.as({ engine: ollama, model })
-        )
-      })
-    })
+/** The engine that answers. Where that is wanted, it is started first, or pulls the model first. */
+const routeOf = (engines: Engines["Type"], onDemand: OnDemand | undefined) => {
+  const statusOf = ({ isUnknown, reason }: { readonly isUnknown: boolean; readonly reason: string }) =>
+    GrpcError.fail(isUnknown ? GrpcError.Status.NOT_FOUND : GrpcError.Status.UNAVAILABLE, reason)
+  const started = (model: string): Effect.Effect<void, GrpcError.GrpcError> =>
+    engines.startFor === undefined ? Effect.void : Effect.mapError(
+      engines.startFor(model),
+      ({ isTransient, reason }) =>
+        statusOf({ isUnknown: !isTransient, reason: `model ${EngineRoute.quoted(model)}: ${reason}` })
+    )
+  const pulled = ({ pull }: OnDemand, model: string, error: GrpcError.GrpcError) => {
+    const engine = engines.current().find(({ pull, state }) => pull !== undefined && state === "ready")
+    return engine === undefined
+      ? Effect.fail(error)
+      : Effect.mapBoth(pull(engine, model), { onFailure: statusOf, onSuccess: () => ({ engine, model }) })
+  }
+  return (model: string): Effect.Effect<EngineRoute.Route, GrpcError.GrpcError> =>
+    Effect.catchAll(
+      Effect.suspend(() => EngineRoute.route(engines.current(), model)),
+      ({ error, isUnknown }) =>
+        onDemand === undefined || !isUnknown || !onDemand.canBePulled(model)
+          ? Effect.fail(error)
+          : Effect.flatMap(started(model), () =>
+            Effect.catchAll(
+              EngineRoute.route(engines.current(), model),
+              ({ error }) => pulled(onDemand, model, error)
+            ))
+    )
+}
+
+/** What is done for models that no engine has. */
+interface OnDemand extends PullOnDemand {
+  readonly canBePulled: (model: string) => boolean
+}
 
 /** Its connections are closed with the scope. */
 export const make: Effect.Effect<InferenceRouter["Type"], never, InferenceSettings | Engines | Scope.Scope> = Effect
@@ -127,14 +142,13 @@ export const make: Effect.Effect<InferenceRouter["Type"], never, InferenceSettin
         limits: { source: settings.engineIdleTimeout, reader: settings.readerTimeout }
       })
       // Most nodes need none of it.
-      const onDemand = settings.ollamaPullOnDemand
-        ? yield* Effect.promise(() => import("./PullOnDemand.js"))
+      const onDemand = settings.ollamaPullOnDemand || engines.startFor !== undefined
+        ? yield* Effect.flatMap(
+          Effect.promise(() => import("./PullOnDemand.js")),
+          ({ canBePulled, make }) => Effect.map(make(engines), (pulls) => ({ ...pulls, canBePulled }))
+        )
         : undefined
-      const route = routeOf(
-        engines,
-        onDemand === undefined ? undefined : yield* onDemand.make,
-        onDemand?.canBePulled ?? (() => false)
-      )
+      const route = routeOf(engines, onDemand)
       const headOf = (model: string): AnswerHead => ({
         id: `chatcmpl-${randomUUID()}`,
         model: model.toWellFormed(),
@@ -145,8 +159,7 @@ export const make: Effect.Effect<InferenceRouter["Type"], never, InferenceSettin
         chat: Effect.fn("InferenceRouter.chat")(function*(request, outlet) {
           const { bodyFor, choices } = yield* ChatRequest.toEngine(request)
           const { engine, model } = yield* route(request.model)
-          // Ollama answers with one, however many are asked for.
-          const asked = { body: bodyFor(model), choices: engine.name === "ollama" ? 1 : choices }
+          const asked = { body: bodyFor(model), choices: Math.min(engine.maxChoices ?? choices, choices) }
           const sinkOf = request.stream ? ChatPump.make : WholeAnswer.make
           const options = { head: headOf(request.model), write: outlet.write }
           yield* toStatus(engine)(answer(client, places, engine, asked, sinkOf, options))

@@ -50,7 +50,13 @@ export const findingCodes = {
   "intel.driver-missing": "There is an Intel GPU, but neither of its drivers, i915 and xe, holds it.",
   "intel.passed-through": "An Intel GPU is set aside for virtual machines.",
   "intel.memory-unknown": "It is not known how much memory an Intel GPU has without xpu-smi.",
-  "apple.no-gpu-in-containers": "Containers on macOS cannot use the GPU."
+  "apple.no-gpu-in-containers": "Containers on macOS cannot use the GPU.",
+  "engine.failed": "An inference engine does not run, or cannot be used.",
+  "engine.on-cpu": "An engine runs on the CPU, as there is no GPU that it could use.",
+  "engine.partly-on-cpu": "A model does not fit the GPU, and a part of it runs on the CPU.",
+  "engine.gpu-not-used": "An engine was given a GPU and does not use it.",
+  "engine.gpu-start-failed": "An engine could not be started with the GPU, and runs on the CPU.",
+  "engine.setting-unused": "A setting of an engine is given, and the engine is not enabled."
 } as const
 
 /** One of {@link findingCodes}. */

@@ -3,11 +3,15 @@ import * as Duration from "effect/Duration"
 import { GpuProcess } from "../../src/node/NodeCapabilities.js"
 import * as DockerError from "../../src/docker/api/DockerError.js"
 import * as Diagnosis from "../../src/engine/Diagnosis.js"
+import { diagnosis as ollama } from "../../src/engine/ollama/OllamaDiagnosis.js"
+import { diagnosis as vllm } from "../../src/engine/vllm/VllmDiagnosis.js"
 import { gib } from "../support/Machines.js"
 import { nvidia } from "./Planning.js"
 
-const death = (lines: ReadonlyArray<string>, more: Partial<Diagnosis.Death> = {}): Diagnosis.Death => ({
-  engine: "vllm",
+const evidence = (
+  lines: ReadonlyArray<string>,
+  more: Partial<Diagnosis.Evidence> = {}
+): Diagnosis.Evidence => ({
   model: "org/model",
   exit: { exitCode: 1, oomKilled: false },
   lines,
@@ -118,7 +122,7 @@ describe("why an engine ended", () => {
         [`(Worker_TP0 pid=9) (EngineCore pid=94) ${line}`]
       ]
     ) {
-      const diagnosis = Diagnosis.ofDeath(death(lines))
+      const diagnosis = Diagnosis.ofEnd(vllm, evidence(lines))
       assert.strictEqual(diagnosis.cause, cause)
       assert.match(diagnosis.message, message)
       assert.match(diagnosis.remedy, remedy)
@@ -135,11 +139,11 @@ describe("why an engine ended", () => {
         `WARN ${line}`
       ]
     ) {
-      const diagnosis = Diagnosis.ofDeath(death([warning, "AssertionError: the stars are not right", generic]))
+      const diagnosis = Diagnosis.ofEnd(vllm, evidence([warning, "AssertionError: the stars are not right", generic]))
       assert.strictEqual(diagnosis.cause, "crashed")
       assert.strictEqual(
         diagnosis.message,
-        "vLLM ended with exit code 1. Its last words: AssertionError: the stars are not right"
+        "vLLM ended with exit code 1. Its last line: AssertionError: the stars are not right"
       )
     }
   })
@@ -151,7 +155,7 @@ describe("why an engine ended", () => {
     ]
     const [line = ""] = causes[0] ?? []
     assert.match(
-      Diagnosis.ofDeath(death([line], { gpus })).remedy,
+      Diagnosis.ofEnd(vllm, evidence([line], { gpus })).remedy,
       /^End what holds it \(python3 \(pid 7, 20\.0 GiB\), blender \(pid 8\)\), or lower/
     )
   })
@@ -159,33 +163,34 @@ describe("why an engine ended", () => {
   it("is memory when the kernel says so, whatever the lines say", () => {
     const exit = { exitCode: 137, oomKilled: true }
     const lines = ["torch.OutOfMemoryError: CUDA out of memory."]
-    assert.deepInclude(Diagnosis.ofDeath(death(lines, { exit, memoryLimitBytes: 2 * gib })), {
+    assert.deepInclude(Diagnosis.ofEnd(vllm, evidence(lines, { exit, memoryLimitBytes: 2 * gib })), {
       cause: "memory-limit",
-      message: "vLLM was ended by the kernel: it needed more than its 2.0 GiB of memory.",
-      remedy: "Raise --vllm-memory, or take a smaller model.",
+      message: "The kernel killed vLLM: it needed more than its 2.0 GiB of memory.",
+      remedy: "Raise --vllm-memory, or use a smaller model.",
       lasting: true
     })
-    assert.match(Diagnosis.ofDeath(death(lines, { exit })).message, /the machine ran out of memory/)
+    assert.match(Diagnosis.ofEnd(vllm, evidence(lines, { exit })).message, /the machine ran out of memory/)
     assert.match(
-      Diagnosis.ofDeath(death([], { exit, engine: "ollama", memoryLimitBytes: gib })).remedy,
+      Diagnosis.ofEnd(ollama, evidence([], { exit, memoryLimitBytes: gib })).remedy,
       /^Raise --ollama-memory/
     )
   })
 
   it.each(
     [
-      [{ exitCode: 0 }, "ended", /^Ollama ended by itself, without an error\. Its last words: the end$/],
-      [{ exitCode: 3 }, "crashed", /^Ollama ended with exit code 3\. Its last words: the end$/],
+      [{ exitCode: 0 }, "ended", /^Ollama exited on its own, without an error\. Its last line: the end$/],
+      [{ exitCode: 3 }, "crashed", /^Ollama ended with exit code 3\. Its last line: the end$/],
       [{ exitCode: 3, error: "runc: no" }, "crashed", /^Ollama ended with exit code 3 \(runc: no\)\./],
-      [{ exitCode: 137 }, "killed", /^Ollama was ended from outside \(SIGKILL\)\./],
-      [{ exitCode: 143 }, "killed", /^Ollama was ended from outside \(SIGTERM\)\./],
+      [{ exitCode: 137 }, "killed", /^Ollama was killed from outside \(SIGKILL\)\./],
+      [{ exitCode: 143 }, "killed", /^Ollama was killed from outside \(SIGTERM\)\./],
       [{ exitCode: 139 }, "crashed", /^Ollama ended with signal SIGSEGV\./],
       [{ exitCode: 134 }, "crashed", /^Ollama ended with signal SIGABRT\./],
       [{ exitCode: 135 }, "crashed", /^Ollama ended with signal 7\./]
     ] as const
   )("is its exit when no line is known: %j", (exit, cause, message) => {
-    const diagnosis = Diagnosis.ofDeath(
-      death(["msg=listening", "the end", ""], { engine: "ollama", exit: { oomKilled: false, ...exit } })
+    const diagnosis = Diagnosis.ofEnd(
+      ollama,
+      evidence(["msg=listening", "the end", ""], { exit: { oomKilled: false, ...exit } })
     )
     assert.strictEqual(diagnosis.cause, cause)
     assert.match(diagnosis.message, message)
@@ -194,7 +199,7 @@ describe("why an engine ended", () => {
 
   it("is not sought in the lines of one that was told to end, or is gone", () => {
     const lines = ["401 Client Error", "No space left on device"]
-    const causeOf = (exit: Diagnosis.Death["exit"]) => Diagnosis.ofDeath(death(lines, { exit })).cause
+    const causeOf = (exit: Diagnosis.Evidence["exit"]) => Diagnosis.ofEnd(vllm, evidence(lines, { exit })).cause
     assert.strictEqual(causeOf({ exitCode: 143, oomKilled: false }), "killed")
     assert.strictEqual(causeOf({ exitCode: 0, oomKilled: false }), "ended")
     assert.strictEqual(causeOf(undefined), "removed")
@@ -202,27 +207,28 @@ describe("why an engine ended", () => {
 
   it("never speaks of vLLM where Ollama ended", () => {
     for (const [line] of causes) {
-      const { message, remedy } = Diagnosis.ofDeath(death([line], { engine: "ollama" }))
-      assert.notMatch(message.replace(line, "").replace(/Its last words.*/, ""), /vLLM/)
+      const { message, remedy } = Diagnosis.ofEnd(ollama, evidence([line]))
+      assert.notMatch(message.replace(line, "").replace(/Its last line.*/, ""), /vLLM/)
       assert.notMatch(remedy, /--vllm-(?!volume)/)
     }
-    const causeOf = (line: string) => Diagnosis.ofDeath(death([line], { engine: "ollama" })).cause
+    const causeOf = (line: string) => Diagnosis.ofEnd(ollama, evidence([line])).cause
     assert.strictEqual(causeOf("Error: mkdir /root/.ollama/blobs: no space left on device"), "disk-full")
     assert.strictEqual(
       causeOf("Error: listen tcp 0.0.0.0:11434: bind: address already in use"),
       "port-in-container"
     )
-    const panic = Diagnosis.ofDeath(
-      death(["panic: runtime error: invalid memory address", "[signal SIGSEGV: segmentation violation]"], {
-        engine: "ollama",
+    const panic = Diagnosis.ofEnd(
+      ollama,
+      evidence(["panic: runtime error: invalid memory address", "[signal SIGSEGV: segmentation violation]"], {
         exit: { exitCode: 2, oomKilled: false }
       })
     )
-    assert.match(panic.message, /Its last words: panic: runtime error/)
+    assert.match(panic.message, /Its last line: panic: runtime error/)
   })
 
   it("quotes the last error, and not all of a long one", () => {
-    const words = (...lines: ReadonlyArray<string>) => Diagnosis.ofDeath(death(lines)).message.split("words: ")[1]
+    const words = (...lines: ReadonlyArray<string>) =>
+      Diagnosis.ofEnd(vllm, evidence(lines)).message.split("last line: ")[1]
     assert.strictEqual(words("INFO a", "builtins.ValueError: b", "INFO c"), "builtins.ValueError: b")
     assert.strictEqual(words("(APIServer pid=1) INFO a", ""), "INFO a")
     assert.isUndefined(words())
@@ -239,7 +245,7 @@ describe("why an engine ended", () => {
     ]
     const lines = Array.from({ length: 200 }, (_, index) => hostile[index % hostile.length] ?? "")
     const from = performance.now()
-    Diagnosis.ofDeath(death(lines))
+    Diagnosis.ofEnd(vllm, evidence(lines))
     // A regular expression that tries all ways takes minutes; this takes milliseconds.
     assert.isBelow(performance.now() - from, 5000)
   })
@@ -247,7 +253,7 @@ describe("why an engine ended", () => {
 
 describe("why Docker could not", () => {
   it("is what Docker's errors say, and whether waiting mends it", () => {
-    const of = (error: Parameters<typeof Diagnosis.ofDockerError>[1]) => Diagnosis.ofDockerError("vllm", error)
+    const of = (error: Parameters<typeof Diagnosis.ofDockerError>[1]) => Diagnosis.ofDockerError(vllm, error)
     const gone = of(new DockerError.ContainerNotFound({ container: "abc" }))
     assert.deepInclude(gone, { cause: "removed", lasting: false })
     const full = of(new DockerError.OutOfDisk({ subject: "image \"x\"" }))
@@ -263,11 +269,11 @@ describe("why Docker could not", () => {
 describe("what is said of one that runs", () => {
   it("has figures", () => {
     assert.strictEqual(
-      Diagnosis.stalled("vllm", Duration.minutes(10), ["(EngineCore pid=1) INFO a"]).message,
+      Diagnosis.stalled(vllm, Duration.minutes(10), ["(EngineCore pid=1) INFO a"]).message,
       "vLLM has been silent for 10m while starting; its last line: INFO a."
     )
-    assert.match(Diagnosis.stalled("vllm", Duration.minutes(10), []).message, /starting: it wrote nothing\.$/)
-    assert.match(Diagnosis.unhealthy("ollama", 3, "no answer").message, /^Ollama failed 3 health checks in a row: no/)
-    assert.match(Diagnosis.hung("vllm", 5, Duration.minutes(2)).message, /5 requests.*2m/)
+    assert.match(Diagnosis.stalled(vllm, Duration.minutes(10), []).message, /starting: it wrote nothing\.$/)
+    assert.match(Diagnosis.unhealthy(ollama, 3, "no answer").message, /^Ollama failed 3 health checks in a row: no/)
+    assert.match(Diagnosis.hung(vllm, 5, Duration.minutes(2)).message, /5 requests.*2m/)
   })
 })

@@ -34,7 +34,7 @@ it("keeps no more of a line than a person reads, and no part of a secret at its 
 it("keeps what can be shown on a terminal", () => {
   assert.deepStrictEqual(
     logged(make(), "\u001b[1;36m(APIServer pid=1)\u001b[0;0m INFO\ta", "\u001b]0;title\u0007b\u0000c\r", "50%\rdone"),
-    ["(APIServer pid=1) INFO\ta", "bc", "50% done"]
+    ["(APIServer pid=1) INFO a", "b c", "50% done"]
   )
 })
 

@@ -7,11 +7,13 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { EnginePlan } from "../../src/engine/EnginePlan.js"
-import * as EngineProbe from "../../src/engine/EngineProbe.js"
+import type { ContainerPlan } from "../../src/engine/EnginePlan.js"
+import type { EngineProbe, OnProgress } from "../../src/engine/EngineDriver.js"
 import type { Bytes } from "../../src/engine/EngineStatus.js"
-import * as Ollama from "../../src/engine/ollama/Ollama.js"
-import * as Vllm from "../../src/engine/vllm/Vllm.js"
+import * as OllamaPlan from "../../src/engine/ollama/OllamaPlan.js"
+import * as OllamaProbe from "../../src/engine/ollama/OllamaProbe.js"
+import * as VllmPlan from "../../src/engine/vllm/VllmPlan.js"
+import * as VllmProbe from "../../src/engine/vllm/VllmProbe.js"
 import { sleepThrough } from "../docker/Waiting.js"
 import * as StandIns from "../support/engines/StandIns.js"
 import * as Temporary from "../support/Temporary.js"
@@ -19,14 +21,17 @@ import { machine, nvidia, planned, settings } from "./Planning.js"
 
 const deadline = Duration.seconds(20)
 
-const ollamaPlan = (port: number, model = "llama2"): EnginePlan =>
-  planned(Ollama.plan(settings({ "ollama-model": model, "ollama-port": String(port) }), machine([nvidia(0)])))
+const ollamaPlan = (port: number, model = "llama2"): ContainerPlan =>
+  planned(OllamaPlan.plan(settings({ "ollama-model": model, "ollama-port": String(port) }), machine([nvidia(0)])))
+
+const ollamaProbe = (plan: ContainerPlan, deadline: Duration.Duration) =>
+  OllamaProbe.make({ ...plan, hasGpu: plan.gpus !== undefined }, deadline)
 
 const ollama = (switches: Partial<StandIns.Switches> = {}, model?: string) =>
   Effect.gen(function*() {
     const store = yield* Temporary.directory
     const standIn = yield* StandIns.scoped("ollama", { switches, env: { OLLAMA_MODELS: store } })
-    return { ...standIn, probe: EngineProbe.ollama(ollamaPlan(standIn.port, model), deadline) }
+    return { ...standIn, probe: ollamaProbe(ollamaPlan(standIn.port, model), deadline) }
   })
 
 const vllm = (
@@ -42,20 +47,23 @@ const vllm = (
       "vllm-port": String(standIn.port),
       "vllm-arg": args
     })
-    const probe = EngineProbe.vllm(planned(Vllm.plan(own, machine())), Vllm.servedNames(own), checkDeadline)
+    const probe = VllmProbe.make(planned(VllmPlan.plan(own, machine())), VllmPlan.servedNames(own), checkDeadline)
     return { ...standIn, probe }
   })
 
 /** How far a start said to be, each time. */
 const progress = () => {
   const told: Array<{ readonly detail: string; readonly bytes?: Bytes | undefined }> = []
-  const onProgress: EngineProbe.OnProgress = (detail, bytes) => Effect.sync(() => void told.push({ detail, bytes }))
+  const onProgress: OnProgress = (detail, bytes) => Effect.sync(() => void told.push({ detail, bytes }))
   return { told, onProgress }
 }
 
-const silent: EngineProbe.OnProgress = () => Effect.void
+const silent: OnProgress = () => Effect.void
 
-const failureOf = (ready: ReturnType<EngineProbe.EngineProbe["ready"]>) =>
+const lookOf = ({ look }: EngineProbe) => look ?? Effect.succeed(undefined)
+const loadOf = ({ load }: EngineProbe) => load ?? Effect.succeed(undefined)
+
+const failureOf = (ready: ReturnType<EngineProbe["ready"]>) =>
   Effect.map(Effect.flip(ready), ({ diagnosis }) => diagnosis)
 
 /** A server that answers as it is told. */
@@ -167,7 +175,7 @@ describe("Ollama", () => {
         response.end("{\"error\":\"file does not exist\"}\n")
       }))
       const { onProgress, told } = progress()
-      yield* Effect.flip(EngineProbe.ollama(ollamaPlan(port), deadline).ready(onProgress))
+      yield* Effect.flip(ollamaProbe(ollamaPlan(port), deadline).ready(onProgress))
       assert.lengthOf(told.filter(({ bytes }) => bytes !== undefined), 1)
     }))
 
@@ -182,7 +190,7 @@ describe("Ollama", () => {
         else if (pulls === 4) response.end("<html>\n")
         else response.end("{\"error\":\"no such host\"}")
       }))
-      const waiting = yield* Effect.fork(failureOf(EngineProbe.ollama(ollamaPlan(port), deadline).ready(silent)))
+      const waiting = yield* Effect.fork(failureOf(ollamaProbe(ollamaPlan(port), deadline).ready(silent)))
       for (const seconds of [1, 2, 4, 8, 16]) yield* sleepThrough(seconds * 1000)
       assert.deepInclude(yield* Fiber.join(waiting), { cause: "network", lasting: false })
       assert.strictEqual(pulls, 6)
@@ -193,11 +201,11 @@ describe("Ollama", () => {
       const found = (vramPart: number) =>
         Effect.gen(function*() {
           const { probe, url } = yield* ollama({ models: ["llama2"], compute: "cuda", vramPart })
-          assert.isUndefined(yield* probe.look)
+          assert.isUndefined(yield* lookOf(probe))
           const body = JSON.stringify({ model: "llama2", stream: false })
           yield* Effect.promise(() => fetch(`${url}/api/generate`, { method: "POST", body }).then((got) => got.text()))
-          assert.isUndefined(yield* probe.load)
-          return (yield* probe.look)?.map(({ code }) => code)
+          assert.isUndefined(probe.load)
+          return (yield* lookOf(probe))?.map(({ code }) => code)
         })
       assert.deepStrictEqual(yield* found(1), [])
       assert.deepStrictEqual(yield* found(0.5), ["engine.partly-on-cpu"])
@@ -230,10 +238,10 @@ describe("vLLM", () => {
       const { port, probe } = yield* vllm({}, ["--served-model-name", "mine", "--api-key", "a-secret-key"])
       assert.deepStrictEqual(yield* probe.ready(silent), ["mine"])
       const own = settings({ "vllm-model": "org/model", "vllm-gpus": "none", "vllm-port": String(port) })
-      const keyless = EngineProbe.vllm(planned(Vllm.plan(own, machine())), ["mine"], deadline)
+      const keyless = VllmProbe.make(planned(VllmPlan.plan(own, machine())), ["mine"], deadline)
       assert.strictEqual((yield* Effect.flip(keyless.check)).reason, "/v1/models answers with status 401")
       const env = { VLLM_API_KEY: "a-secret-key" }
-      const other = EngineProbe.vllm(planned(Vllm.plan(own, machine([], { env }))), ["other"], deadline)
+      const other = VllmProbe.make(planned(VllmPlan.plan(own, machine([], { env }))), ["other"], deadline)
       assert.strictEqual((yield* Effect.flip(other.check)).reason, "it does not list other")
     }))
 
@@ -251,7 +259,7 @@ describe("vLLM", () => {
     Effect.gen(function*() {
       const { control, probe, url } = yield* vllm({ firstTokenMs: 3_600_000 })
       yield* probe.ready(silent)
-      const idle = yield* probe.load
+      const idle = yield* loadOf(probe)
       assert.strictEqual(idle?.running, 0)
       const abort = new AbortController()
       const chat = fetch(`${url}/v1/chat/completions`, {
@@ -260,8 +268,8 @@ describe("vLLM", () => {
         signal: abort.signal
       }).catch(() => undefined)
       yield* Effect.promise(() => control.until(({ running }) => running === 1))
-      const first = yield* probe.load
-      const second = yield* probe.load
+      const first = yield* loadOf(probe)
+      const second = yield* loadOf(probe)
       assert.strictEqual(first?.running, 1)
       assert.deepStrictEqual(first, second)
       yield* probe.check
@@ -292,13 +300,13 @@ describe("whatever an engine answers", () => {
       let body = ""
       const port = yield* answering((_, response) => response.end(body))
       const plan = ollamaPlan(port)
-      const [one, other] = [EngineProbe.ollama(plan, deadline), EngineProbe.vllm(plan, ["llama2"], deadline)]
+      const [one, other] = [ollamaProbe(plan, deadline), VllmProbe.make(plan, ["llama2"], deadline)]
       const counts = yield* Effect.promise(() =>
         FastCheck.check(
           FastCheck.asyncProperty(text, async (answer) => {
             body = answer
             const asked = await Effect.runPromise(
-              Effect.all([Effect.either(one.check), one.look, Effect.either(other.check), other.load])
+              Effect.all([Effect.either(one.check), lookOf(one), Effect.either(other.check), loadOf(other)])
             )
             assert.lengthOf(asked, 4)
           }),
@@ -315,7 +323,7 @@ describe("whatever an engine answers", () => {
         // The last line is one that lasts, so that nothing is tried again.
         response.end([...lines, "{\"error\":\"file does not exist\"}", ""].join("\n"))
       }))
-      const probe = EngineProbe.ollama(ollamaPlan(port), deadline)
+      const probe = ollamaProbe(ollamaPlan(port), deadline)
       const { onProgress, told } = progress()
       const size = FastCheck.oneof(FastCheck.integer(), FastCheck.double({ noNaN: true, noDefaultInfinity: true }))
       const line = FastCheck.record({ digest: FastCheck.constantFrom("a", "b"), total: size, completed: size }, {

@@ -153,7 +153,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       assert.strictEqual(agent.findings()[0]?.code, "engine.failed")
       // Told once with its lines, and again in one line each time.
       yield* agent.until(({ restarts, state }) => state === "failed" && restarts === 2)
-      assert.lengthOf(agent.logs.matching(message).filter((text) => text.includes("Trying again")), 1)
+      assert.lengthOf(agent.logs.matching(message).filter((text) => text.includes("Retrying in")), 1)
       assert.isAbove(agent.logs.matching(/^vllm \| /).length, 3)
     })))
 
@@ -171,8 +171,8 @@ await describeDocker("Engines under the agent's care", (engine) => {
 
   it.live.each(
     [
-      ["kill", /ended from outside \(SIGKILL\)/],
-      ["remove", /removed by somebody else|ended from outside/],
+      ["kill", /killed from outside \(SIGKILL\)/],
+      ["remove", /Somebody else removed|killed from outside/],
       ["pause", /somebody paused its container/]
     ] as const
   )("find out what is done behind their back: %s", ([deed, detail]) =>
@@ -258,12 +258,13 @@ await describeDocker("Engines under the agent's care", (engine) => {
       yield* agent.until(ready("ollama"))
       assert.deepStrictEqual(agent.findings().map(({ code }) => code), ["engine.on-cpu"])
       capabilities = Machines.machine({ gpus: [Machines.gpu()] })
-      // This engine has no way to hand it over, which shows that it was asked to.
-      const asked = yield* agent.until(({ state }) => state === "failed")
-      assert.match(asked.detail, /cannot have the .* it asks for/i)
-      assert.lengthOf(agent.logs.matching(/There is a GPU now/), 1)
-      // While Docker cannot hand it over there is no engine, rather than one that is slow for a reason nobody sees.
-      assert.lengthOf(yield* containersOf(nodeId), 0)
+      // This Docker has no way to hand it over: the engine goes back to what served, and says why.
+      yield* agent.until(({ state }) => state === "starting")
+      yield* agent.until(ready("ollama"))
+      assert.deepStrictEqual(agent.findings().map(({ code }) => code), ["engine.gpu-start-failed"])
+      assert.match(agent.findings()[0]?.message ?? "", /runs on the CPU.*cannot have the .* it asks for/i)
+      assert.lengthOf(agent.logs.matching(/^GPU detected; restarting Ollama/), 1)
+      assert.lengthOf(yield* containersOf(nodeId), 1)
     })))
 
   it.live("are kept when they are to be kept, and adopted as they are", () =>

@@ -42,7 +42,7 @@ describe("an engine that does not start", () => {
       assert.strictEqual(report?.state, "restarting")
       // Told once, then in a short line each time.
       assert.lengthOf(agent.logs.matching(/did not start: no/), 1)
-      assert.lengthOf(agent.logs.matching(/^Ollama: as before/), tries.length - 1)
+      assert.lengthOf(agent.logs.matching(/^Ollama failed again for the same reason; retrying in/), tries.length - 1)
     }).pipe(Effect.withRandom(Random.fixed([0.5]))))
 
   it.scoped("waits for a Docker that is away, which counts for nothing", () =>

@@ -5,7 +5,7 @@ import * as AgentConfig from "../../src/agent/AgentConfig.js"
 import * as Source from "../../src/config/Source.js"
 import * as ContainerSpec from "../../src/docker/ContainerSpec.js"
 import * as CreateRequest from "../../src/docker/CreateRequest.js"
-import type { EnginePlan, EngineRefused } from "../../src/engine/EnginePlan.js"
+import type { ContainerPlan, EngineRefused } from "../../src/engine/EnginePlan.js"
 import type { MachineFacts } from "../../src/engine/Machine.js"
 import * as Machines from "../support/Machines.js"
 
@@ -59,22 +59,22 @@ export const machine = (
   deviceGroups: [44, 110]
 })
 
-export const planned = (plan: Either.Either<EnginePlan, EngineRefused>): EnginePlan => Either.getOrThrow(plan)
+export const planned = (plan: Either.Either<ContainerPlan, EngineRefused>): ContainerPlan => Either.getOrThrow(plan)
 
-export const refusal = (plan: Either.Either<EnginePlan, EngineRefused>): string =>
+export const refusal = (plan: Either.Either<ContainerPlan, EngineRefused>): string =>
   Either.isLeft(plan) ? plan.left.message : "not refused"
 
 /** What reaches the container engine. */
-export const body = ({ spec }: EnginePlan): Record<string, unknown> =>
+export const body = ({ spec }: ContainerPlan): Record<string, unknown> =>
   CreateRequest.body(spec, { kind: "docker", gpuMethod: "hook", runId: "run" })
 
-export const host = (plan: EnginePlan): Record<string, unknown> => {
+export const host = (plan: ContainerPlan): Record<string, unknown> => {
   const { HostConfig } = body(plan)
   return HostConfig as Record<string, unknown>
 }
 
 /** Whatever of a plan may be read by others, or is written down. */
-export const readable = (plan: EnginePlan): string =>
+export const readable = (plan: ContainerPlan): string =>
   JSON.stringify([
     plan,
     String(plan.spec),

@@ -2,24 +2,25 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as SettingsCheck from "../../src/engine/SettingsCheck.js"
+import * as drivers from "../../src/engine/drivers.js"
 import * as Temporary from "../support/Temporary.js"
 import { settings } from "./Planning.js"
 
 type Values = Parameters<typeof settings>[0]
 
-const problem = (values: Values): string => {
+const problem = (values: Values): Effect.Effect<string> => {
   const given = settings(values)
-  const checked = SettingsCheck.check(given, { "--agent-port": given.agentPort })
-  return Either.isLeft(checked) ? checked.left.message : "no problem"
+  return Effect.match(drivers.make(given, { "--agent-port": given.agentPort }), {
+    onFailure: ({ message }) => message,
+    onSuccess: () => "no problem"
+  })
 }
 
 const vllm = { "enable-vllm": "true" }
 const ollama = { "enable-ollama": "true" }
 
 describe("settings of engines that contradict each other", () => {
-  it.each<readonly [Values, RegExp]>([
+  it.effect.each<readonly [Values, RegExp]>([
     [
       { ...vllm, ...ollama, "ollama-port": "8000" },
       /^--ollama-port cannot be "8000" \(from the [a-z ]+\): vLLM is published on it as well.*; give another port/
@@ -32,7 +33,7 @@ describe("settings of engines that contradict each other", () => {
     [{ ...vllm, "vllm-volume": "/no/such" }, /--vllm-volume cannot be "\/no\/such".*there is no such directory; give/],
     [{ ...ollama, "ollama-volume": "/etc/passwd" }, /--ollama-volume.*it is not a directory/],
     [{ ...ollama, "ollama-volume": "/etc/passwd/x" }, /--ollama-volume.*there is no such directory/],
-    [{ ...ollama, "ollama-volume": `/${"x".repeat(300)}` }, /--ollama-volume.*it cannot be looked at \(ENAMETOOLONG\)/],
+    [{ ...ollama, "ollama-volume": `/${"x".repeat(300)}` }, /--ollama-volume.*it cannot be inspected \(ENAMETOOLONG\)/],
     [{ ...vllm, "vllm-arg": ["serve"] }, /--vllm-arg cannot be "serve".*the image's own first argument/],
     [
       { ...vllm, "vllm-arg": ["--enforce-eager", "--port=1"] },
@@ -54,20 +55,26 @@ describe("settings of engines that contradict each other", () => {
       { ...vllm, "vllm-tensor-parallel": "2", "vllm-gpus": "none" },
       /--vllm-gpus none gives it no GPU to share the model between; give 1/
     ]
-  ])("are refused in one line: %j", (values, expected) => {
-    assert.match(problem(values), expected)
-    assert.notInclude(problem(values), "\n")
-  })
+  ])("are refused in one line: %j", ([values, expected]) =>
+    Effect.map(problem(values), (said) => {
+      assert.match(said, expected)
+      assert.notInclude(said, "\n")
+    }))
 
-  it("are no matter of an engine that is off", () => {
-    assert.strictEqual(problem({ "ollama-port": "8000" }), "no problem")
-    assert.strictEqual(problem({ ...ollama, "ollama-port": "8000", "vllm-volume": "/no/such" }), "no problem")
-    assert.strictEqual(problem({ ...ollama, "vllm-arg": ["serve"], "vllm-tensor-parallel": "2" }), "no problem")
-    assert.strictEqual(problem({ ...vllm, "ollama-gpus": "0,0" }), "no problem")
-  })
+  it.effect("are no matter of an engine that is off", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* problem({ "ollama-port": "8000" }), "no problem")
+      assert.strictEqual(yield* problem({ ...ollama, "ollama-port": "8000", "vllm-volume": "/no/such" }), "no problem")
+      assert.strictEqual(
+        yield* problem({ ...ollama, "vllm-arg": ["serve"], "vllm-tensor-parallel": "2" }),
+        "no problem"
+      )
+      assert.strictEqual(yield* problem({ ...vllm, "ollama-gpus": "0,0" }), "no problem")
+    }))
 
   it.scoped("leave everything else alone", () =>
-    Effect.map(Temporary.directory, (directory) => {
+    Effect.gen(function*() {
+      const directory = yield* Temporary.directory
       const link = path.join(directory, "link")
       fs.symlinkSync(directory, link)
       for (
@@ -79,11 +86,11 @@ describe("settings of engines that contradict each other", () => {
           { ...vllm, "vllm-tensor-parallel": "2", "vllm-gpus": "3,1" },
           { ...vllm, "agent-port": "0" }
         ]
-      ) assert.strictEqual(problem(values), "no problem")
+      ) assert.strictEqual(yield* problem(values), "no problem")
     }))
 
   it("name the engines that are asked for", () => {
-    assert.deepStrictEqual(SettingsCheck.enabled(settings({})), [])
-    assert.deepStrictEqual(SettingsCheck.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
+    assert.deepStrictEqual(drivers.enabled(settings({})), [])
+    assert.deepStrictEqual(drivers.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
   })
 })

@@ -7,6 +7,9 @@ import * as Stream from "effect/Stream"
 import { CpuInfo, type NodeCapabilities } from "../../src/node/NodeCapabilities.js"
 import * as AgentConfig from "../../src/agent/AgentConfig.js"
 import * as Source from "../../src/config/Source.js"
+import * as Daemon from "../../src/effect/Daemon.js"
+import * as drivers from "../../src/engine/drivers.js"
+import type { EngineDriver } from "../../src/engine/EngineDriver.js"
 import * as EngineSupervisor from "../../src/engine/EngineSupervisor.js"
 import type { EngineTimes } from "../../src/engine/EngineTimes.js"
 import { Machine } from "../../src/engine/Machine.js"
@@ -21,6 +24,9 @@ export interface Options {
   readonly times?: Partial<EngineTimes>
   readonly capabilities?: () => NodeCapabilities
   readonly env?: Readonly<Record<string, string>>
+  /** Further engines. */
+  readonly drivers?: ReadonlyArray<EngineDriver>
+  readonly supervisor?: Partial<EngineSupervisor.SupervisorOptions>
 }
 
 /** Impatient, so that tests are quick. */
@@ -47,12 +53,17 @@ export const start = (options: Options) =>
   Effect.gen(function*() {
     const logs = LogLines.make()
     const settings = yield* AgentConfig.fromSources([Source.program(options.settings)])
+    const daemons = yield* Layer.build(Daemon.Daemons.layer)
     const supervisor = yield* EngineSupervisor.make({
-      settings,
+      drivers: [...(yield* drivers.make(settings)), ...(options.drivers ?? [])],
       nodeId: options.nodeId,
+      keepEngines: settings.keepEngines,
+      ...(settings.enginesOnDemand ? { driverFor: drivers.forModel(settings) } : {}),
+      ...options.supervisor,
       times: { ...times, ...options.times }
     }).pipe(
       Effect.provide(machine(options.capabilities ?? (() => plain), options.env)),
+      Effect.provide(daemons),
       Effect.provide(logs.layer)
     )
     const seen = yield* Ref.make<ReadonlyArray<EngineReport>>([])

@@ -280,7 +280,8 @@ describe("a node's inference", () => {
       const none = yield* Effect.flip(node.chat(request("Hi")))
       assert.strictEqual(
         none.details,
-        "model 'test/model' is not served by this node: it runs no inference engine"
+        "model 'test/model' is not served by this node: it runs no inference engine "
+          + "(--engines-on-demand starts the one that a model's name asks for)"
       )
     }))
 

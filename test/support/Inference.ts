@@ -7,7 +7,9 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import { titleOf } from "../../src/engine/drivers.js"
 import { type EngineName, Engines, type RunningEngine } from "../../src/engine/Engine.js"
+import * as OllamaPull from "../../src/engine/ollama/OllamaPull.js"
 import * as GrpcClient from "../../src/grpc/GrpcClient.js"
 import type { GrpcError } from "../../src/grpc/GrpcError.js"
 import { InferenceRouter } from "../../src/inference/InferenceRouter.js"
@@ -22,12 +24,14 @@ import { NodeAgentService } from "../../src/proto/OrchionV1.js"
 
 export const engine = (name: EngineName, baseUrl: string, more: Partial<RunningEngine> = {}): RunningEngine => ({
   name,
+  title: titleOf(name),
   state: "ready",
   baseUrl,
   model: "test/model",
   models: ["test/model"],
   detail: "",
   activity: { inFlight: 0, lastProgressAt: 0 },
+  ...(name === "ollama" ? { maxChoices: 1, pull: (model) => OllamaPull.once({ baseUrl }, model) } : {}),
   ...more
 })
 

@@ -2,6 +2,9 @@
 import * as Setting from "../../config/Setting.js"
 import * as Format from "../../config/SettingFormat.js"
 
+export const name = "ollama"
+export const title = "Ollama"
+
 export const table = Setting.group("Ollama", {
   enableOllama: Setting.toggle("enable-ollama", "Run Ollama"),
   ollamaModel: Setting.setting("ollama-model", Format.modelName, {

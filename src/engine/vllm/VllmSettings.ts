@@ -2,6 +2,9 @@
 import * as Setting from "../../config/Setting.js"
 import * as Format from "../../config/SettingFormat.js"
 
+export const name = "vllm"
+export const title = "vLLM"
+
 export const table = Setting.group("vLLM", {
   enableVllm: Setting.toggle("enable-vllm", "Run vLLM"),
   vllmModel: Setting.setting("vllm-model", Format.modelName, {

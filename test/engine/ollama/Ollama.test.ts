@@ -1,5 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Ollama from "../../../src/engine/ollama/Ollama.js"
+import * as OllamaApi from "../../../src/engine/ollama/OllamaApi.js"
+import * as OllamaDiagnosis from "../../../src/engine/ollama/OllamaDiagnosis.js"
+import * as OllamaLog from "../../../src/engine/ollama/OllamaLog.js"
+import * as OllamaPlan from "../../../src/engine/ollama/OllamaPlan.js"
 import { gib } from "../../support/Machines.js"
 import {
   amd,
@@ -17,9 +20,9 @@ import {
 } from "../Planning.js"
 
 type Values = Parameters<typeof settings>[0]
-type Machine = Parameters<typeof Ollama.plan>[1]
+type Machine = Parameters<typeof OllamaPlan.plan>[1]
 
-const plan = (values: Values = {}, of: Machine = machine()) => planned(Ollama.plan(settings(values), of))
+const plan = (values: Values = {}, of: Machine = machine()) => planned(OllamaPlan.plan(settings(values), of))
 
 describe("Ollama's container", () => {
   it("gets the settings, each where it belongs", () => {
@@ -98,7 +101,7 @@ describe("Ollama's container", () => {
       assert.match(findings[0]?.message ?? "", message)
     }
     assert.match(
-      refusal(Ollama.plan(settings({ "ollama-gpus": "0" }), machine())),
+      refusal(OllamaPlan.plan(settings({ "ollama-gpus": "0" }), machine())),
       /^Ollama cannot run here: --ollama-gpus is 0, and this machine has no GPU.*Give none/
     )
   })
@@ -129,16 +132,16 @@ describe("Ollama's container", () => {
 
 describe("what Ollama says", () => {
   it("is a list of models, or none", () => {
-    assert.deepStrictEqual(Ollama.modelsOf("{\"models\":[{\"name\":\"a:latest\",\"size\":1}]}"), ["a:latest"])
-    assert.deepStrictEqual(Ollama.modelsOf("{\"models\":null}"), [])
+    assert.deepStrictEqual(OllamaApi.modelsOf("{\"models\":[{\"name\":\"a:latest\",\"size\":1}]}"), ["a:latest"])
+    assert.deepStrictEqual(OllamaApi.modelsOf("{\"models\":null}"), [])
     for (const text of ["", "null", "[]", "{}", "{\"models\":[{}]}", "<html>"]) {
-      assert.isUndefined(Ollama.modelsOf(text))
+      assert.isUndefined(OllamaApi.modelsOf(text))
     }
   })
 
   it("of loaded models tells what runs on the CPU", () => {
     const ps = (size: number, size_vram?: number) =>
-      Ollama.partlyOnCpu(JSON.stringify({ models: [{ name: "m:latest", size, size_vram }] }))
+      OllamaApi.partlyOnCpu(JSON.stringify({ models: [{ name: "m:latest", size, size_vram }] }))
     assert.deepStrictEqual(ps(4 * gib, 4 * gib), [])
     assert.deepStrictEqual(ps(0, 0), [])
     const [part] = ps(4 * gib, 3 * gib) ?? []
@@ -146,24 +149,26 @@ describe("what Ollama says", () => {
     assert.strictEqual(part?.message, "1.0 GiB of m:latest's 4.0 GiB do not fit the GPU and run on the CPU.")
     assert.strictEqual(ps(4 * gib, 0)?.[0]?.code, "engine.gpu-not-used")
     assert.strictEqual(ps(4 * gib)?.[0]?.code, "engine.gpu-not-used")
-    assert.isUndefined(Ollama.partlyOnCpu("nonsense"))
-    assert.isUndefined(Ollama.partlyOnCpu("{\"models\":[]}"))
+    assert.isUndefined(OllamaApi.partlyOnCpu("nonsense"))
+    assert.isUndefined(OllamaApi.partlyOnCpu("{\"models\":[]}"))
   })
 
   it("in its log tells what it computes on, and how far it is", () => {
     const line =
       "time=2026-01-01T00:00:00Z level=INFO source=types.go:42 msg=\"inference compute\" id=GPU-1 library=CUDA"
-    assert.strictEqual(Ollama.libraryOf(line), "cuda")
-    assert.strictEqual(Ollama.libraryOf("msg=\"inference compute\" id=cpu library=cpu compute=\"\""), "cpu")
-    assert.isUndefined(Ollama.libraryOf("library=cpu"))
-    assert.strictEqual(Ollama.stageOf(line), "Ollama found its devices")
-    assert.strictEqual(Ollama.stageOf("msg=\"Listening on [::]:11434 (version 0.13.0)\""), "Ollama listens")
-    assert.isUndefined(Ollama.stageOf("msg=\"server config\""))
+    assert.strictEqual(OllamaLog.libraryOf(line), "cuda")
+    assert.strictEqual(OllamaLog.libraryOf("msg=\"inference compute\" id=cpu library=cpu compute=\"\""), "cpu")
+    assert.isUndefined(OllamaLog.libraryOf("library=cpu"))
+    assert.strictEqual(OllamaLog.stageOf(line), "Ollama found its devices")
+    assert.strictEqual(OllamaLog.stageOf("msg=\"Listening on [::]:11434 (version 0.13.0)\""), "Ollama listens")
+    assert.isUndefined(OllamaLog.stageOf("msg=\"server config\""))
   })
 
   it("is noise when it is about the agent's own questions", () => {
     const gin = (method: string, path: string) =>
-      Ollama.isNoise(`[GIN] 2026/01/01 - 00:00:00 | 200 |   22.3µs |      172.17.0.1 | ${method.padEnd(8)} "${path}"`)
+      OllamaLog.isNoise(
+        `[GIN] 2026/01/01 - 00:00:00 | 200 |   22.3µs |      172.17.0.1 | ${method.padEnd(8)} "${path}"`
+      )
     for (const path of ["/api/version", "/api/tags", "/api/ps", "/v1/models", "/"]) {
       assert.isTrue(gin("GET", path), path)
     }
@@ -180,13 +185,17 @@ describe("what Ollama says", () => {
       ["pull model manifest: 412: requires a newer version of Ollama", "model-unsupported", true],
       ["max retries exceeded: dial tcp: lookup registry.ollama.ai: no such host", "network", false],
       ["dial tcp: lookup registry.ollama.ai on 10.0.0.1:53: server misbehaving", "network", false],
+      ["pull model manifest: 400: bad request", "model-not-found", true],
+      ["pull model manifest: 403: ", "model-access", true],
+      ["pull model manifest: 404: ", "model-not-found", true],
+      ["pull model manifest: 502: bad gateway", "network", false],
       ["EOF", "network", false]
     ] as const
   )("of a pull that failed: %s", (error, cause, lasting) => {
-    const diagnosis = Ollama.pullDiagnosis("some/model", error)
+    const diagnosis = OllamaDiagnosis.ofPull("some/model", error)
     assert.deepInclude(diagnosis, { cause, lasting })
     assert.include(diagnosis.message, "\"some/model\"")
-    assert.include(diagnosis.message, error)
+    assert.include(diagnosis.message, error.trim())
     assert.isNotEmpty(diagnosis.remedy)
   })
 })

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
 import { GpuProcess } from "../../../src/node/NodeCapabilities.js"
 import * as EngineContainer from "../../../src/engine/EngineContainer.js"
-import * as Vllm from "../../../src/engine/vllm/Vllm.js"
+import * as VllmArguments from "../../../src/engine/vllm/VllmArguments.js"
+import * as VllmLog from "../../../src/engine/vllm/VllmLog.js"
+import * as VllmPlan from "../../../src/engine/vllm/VllmPlan.js"
 import { gib } from "../../support/Machines.js"
 import {
   amd,
@@ -20,11 +22,11 @@ import {
 } from "../Planning.js"
 
 type Values = Parameters<typeof settings>[0]
-type Machine = Parameters<typeof Vllm.plan>[1]
+type Machine = Parameters<typeof VllmPlan.plan>[1]
 
 const plan = (values: Values, of: Machine = machine([nvidia(0)])) =>
-  planned(Vllm.plan(settings({ "vllm-model": "org/model", ...values }), of))
-const refused = (values: Values, of: Machine) => refusal(Vllm.plan(settings(values), of))
+  planned(VllmPlan.plan(settings({ "vllm-model": "org/model", ...values }), of))
+const refused = (values: Values, of: Machine) => refusal(VllmPlan.plan(settings(values), of))
 const command = (values: Values, of?: Machine) => plan(values, of).spec.command
 
 const mounts = (more: ReadonlyArray<Record<string, unknown>> = []) => [
@@ -122,7 +124,8 @@ describe("vLLM's container", () => {
         { PathOnHost: "/dev/dri", PathInContainer: "/dev/dri", CgroupPermissions: "rwm" }
       ],
       GroupAdd: ["44", "110"],
-      CapAdd: ["SYS_PTRACE"],
+      CapDrop: ["ALL"],
+      CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SYS_PTRACE"],
       IpcMode: "host",
       SecurityOpt: ["no-new-privileges", "seccomp=unconfined"]
     })
@@ -157,8 +160,10 @@ describe("vLLM's container", () => {
     assert.strictEqual(made.spec.image, "vllm/vllm-openai-cpu:latest-x86_64")
     assert.isUndefined(made.gpus)
     assert.deepInclude(host(made), {
-      CapAdd: ["SYS_NICE"],
-      SecurityOpt: ["no-new-privileges", "seccomp=unconfined"],
+      CapDrop: ["ALL"],
+      CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "SYS_NICE"],
+      SecurityOpt: ["no-new-privileges"],
+      PidsLimit: 16_384,
       IpcMode: "private",
       ShmSize: 4 * gib,
       Mounts: mounts()
@@ -284,24 +289,26 @@ describe("vLLM's further arguments", () => {
     [["--max-model-len=8k"], "that is given by --vllm-max-model-len"],
     [["--max_model_len", "8"], "that is given by --vllm-max-model-len"]
   ])("are refused where a setting gives them: %j", (args, expected) => {
-    assert.include(Vllm.badArgument(args)?.problem, expected)
+    assert.include(VllmArguments.badArgument(args)?.problem, expected)
   })
 
   it("are vLLM's own matter otherwise", () => {
-    assert.isUndefined(Vllm.badArgument(["--gpu-memory-utilization=0.5", "--enforce-eager", "--max-num-seqs", "8"]))
-    assert.isUndefined(Vllm.badArgument(["--served-model-name", "serve"]))
+    assert.isUndefined(
+      VllmArguments.badArgument(["--gpu-memory-utilization=0.5", "--enforce-eager", "--max-num-seqs", "8"])
+    )
+    assert.isUndefined(VllmArguments.badArgument(["--served-model-name", "serve"]))
   })
 
   it("name the model that it answers to", () => {
-    assert.deepStrictEqual(Vllm.servedNames(settings({ "vllm-model": "a/b" })), ["a/b"])
-    assert.deepStrictEqual(Vllm.servedNames(settings({ "vllm-arg": ["--served-model-name", "x", "y"] })), ["x"])
-    assert.deepStrictEqual(Vllm.servedNames(settings({ "vllm-arg": ["--served_model_name=x"] })), ["x"])
+    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-model": "a/b" })), ["a/b"])
+    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-arg": ["--served-model-name", "x", "y"] })), ["x"])
+    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-arg": ["--served_model_name=x"] })), ["x"])
   })
 })
 
 describe("too little free GPU memory for vLLM", () => {
   const shortage = (values: Values, of: Machine) =>
-    Vllm.memoryShortage(settings({ "vllm-model": "org/model", ...values }), plan(values, of))
+    VllmPlan.memoryShortage(settings({ "vllm-model": "org/model", ...values }), plan(values, of))
   const busy = nvidia(0, {
     memoryTotalBytes: 80 * gib,
     memoryFreeBytes: 30 * gib,
@@ -361,11 +368,11 @@ describe("what vLLM writes", () => {
         ["INFO:     Application startup complete.", "Started"],
         ["INFO something else", undefined]
       ] as const
-    ) assert.strictEqual(Vllm.stageOf(line), stage)
+    ) assert.strictEqual(VllmLog.stageOf(line), stage)
   })
 
   it("is noise when it is about the agent's own questions", () => {
-    const asked = (what: string) => Vllm.isNoise(`INFO:     172.17.0.1:55000 - "${what} HTTP/1.1" 200 OK`)
+    const asked = (what: string) => VllmLog.isNoise(`INFO:     172.17.0.1:55000 - "${what} HTTP/1.1" 200 OK`)
     assert.isTrue(asked("GET /health") && asked("GET /v1/models") && asked("GET /metrics"))
     assert.isFalse(asked("POST /v1/chat/completions") || asked("GET /v1/models/x") || asked("GET /healthy"))
   })
@@ -380,10 +387,10 @@ vllm:prompt_tokens_total{engine="0"} 1e3
 vllm:generation_tokens_total 12.0
 vllm:generation_tokens_created{engine="0"} 1.76e+09
 `
-    assert.deepStrictEqual(Vllm.loadOf(page), { running: 3, tokens: 1012, cacheUsage: 0 })
-    assert.strictEqual(Vllm.loadOf(`${page}vllm:kv_cache_usage_perc{engine="0"} 0.25\n`)?.cacheUsage, 0.25)
-    assert.isUndefined(Vllm.loadOf(""))
-    assert.isUndefined(Vllm.loadOf(page.replace(/^vllm:prompt_tokens_total.*$/m, "")))
-    assert.isUndefined(Vllm.loadOf(page.replace("1e3", "NaN")))
+    assert.deepStrictEqual(VllmLog.loadOf(page), { running: 3, tokens: 1012, cacheUsage: 0 })
+    assert.strictEqual(VllmLog.loadOf(`${page}vllm:kv_cache_usage_perc{engine="0"} 0.25\n`)?.cacheUsage, 0.25)
+    assert.isUndefined(VllmLog.loadOf(""))
+    assert.isUndefined(VllmLog.loadOf(page.replace(/^vllm:prompt_tokens_total.*$/m, "")))
+    assert.isUndefined(VllmLog.loadOf(page.replace("1e3", "NaN")))
   })
 })

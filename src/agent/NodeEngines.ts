@@ -1,4 +1,4 @@
-/** The engines of this node within the agent: planned by its settings and labelled with its id. */
+/** The engines of this node within the agent: those of the settings, and those that the program adds. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,11 +9,13 @@ import { AgentConfig } from "./AgentConfig.js"
 import type { InvalidSetting } from "../config/Setting.js"
 import type { Docker } from "../docker/Docker.js"
 import * as Daemon from "../effect/Daemon.js"
+import * as drivers from "../engine/drivers.js"
 import { Engines } from "../engine/Engine.js"
+import { EngineDrivers } from "../engine/EngineDriver.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
 import { StateDirectory, type StateFileError } from "../state/StateDirectory.js"
 
-/** In the state directory: the engines that may have left containers; empty when none may. */
+/** In the state directory: the engines that may have left containers, a line each; empty when none may. */
 const fileName = "engines"
 
 /** No engines, and none to look for. */
@@ -23,17 +25,21 @@ const none: Engines["Type"] = {
   changes: Stream.concat(Stream.make([]), Stream.never)
 }
 
-export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
-  EngineCare,
+export class NodeEngines extends Context.Tag("@orchion/node-agent/NodeEngines")<
+  NodeEngines,
   {
     /** What a person should know of the engines now. */
     readonly findings: () => ReadonlyArray<Finding>
-    /** Stops all engines and removes their containers, unless they are to be kept. May be run twice. */
-    readonly shutdown: Effect.Effect<void>
+    /**
+     * Stops all engines and removes their containers, unless they are kept. Takes at most 75 s. Answers with the names of
+     * containers that could not be removed, which the next start does; empty when all is well. Done once, however often
+     * it is run.
+     */
+    readonly shutdown: Effect.Effect<ReadonlyArray<string>>
   }
 >() {
   static readonly layer: Layer.Layer<
-    EngineCare | Engines,
+    NodeEngines | Engines,
     InvalidSetting | StateFileError,
     AgentConfig | Capabilities | Daemon.Daemons | Docker | NodeIdentity | StateDirectory
   > = Layer.scopedContext(Effect.gen(function*() {
@@ -41,25 +47,37 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
     const { nodeId } = yield* NodeIdentity
     const state = yield* StateDirectory
 
+    const own = yield* EngineDrivers
+    const configured = yield* drivers.make(config, { "--agent-port": config.agentPort })
+    const all = [...configured, ...own]
     const before = ((yield* state.read(fileName)) ?? "").trim()
-    const wanted = [...(config.enableVllm ? ["vllm"] : []), ...(config.enableOllama ? ["ollama"] : [])].join("\n")
-    // Docker is not even looked for where no engine ever ran.
-    if (wanted === "" && before === "") {
+    const wanted = [
+      ...all.filter(({ publishes }) => publishes !== undefined).map(({ name }) => name),
+      ...(config.enginesOnDemand ? ["on-demand"] : [])
+    ].join("\n")
+    // Docker is not even looked for where no container of an engine ever ran.
+    if (all.length === 0 && wanted === "" && before === "") {
       return Context.make(Engines, none).pipe(
-        Context.add(EngineCare, { findings: () => [], shutdown: Effect.void })
+        Context.add(NodeEngines, { findings: () => [], shutdown: Effect.succeed([]) })
       )
     }
-    // Containers that are about to be made must be found again by the next agent, however this one ends.
+    // Containers that are about to be created must be found again by the next agent, however this one ends.
     if (wanted !== "" && wanted !== before) yield* state.write(fileName, `${wanted}\n`)
 
     const [supervisor, { Machine }] = yield* Effect.promise(() =>
       Promise.all([import("../engine/EngineSupervisor.js"), import("../engine/Machine.js")])
     )
     const { engines, findings, shutdown, swept } = yield* Effect.provide(
-      supervisor.make({ settings: config, nodeId }),
+      supervisor.make({
+        drivers: all,
+        nodeId,
+        keepEngines: config.keepEngines,
+        hasContainers: wanted !== "" || before !== "",
+        ...(config.enginesOnDemand ? { driverFor: drivers.forModel(config) } : {})
+      }),
       Machine.layer
     )
-    if (wanted === "") {
+    if (wanted === "" && before !== "") {
       yield* Daemon.start(
         "container sweep",
         Effect.zipRight(swept, state.write(fileName, "")).pipe(
@@ -67,6 +85,6 @@ export class EngineCare extends Context.Tag("@orchion/node-agent/EngineCare")<
         )
       )
     }
-    return Context.make(Engines, engines).pipe(Context.add(EngineCare, { findings, shutdown }))
+    return Context.make(Engines, engines).pipe(Context.add(NodeEngines, { findings, shutdown }))
   }))
 }

@@ -1,0 +1,36 @@
+/** The settings of engines that somebody else runs: the agent watches them and relays requests to them. */
+import * as Option from "effect/Option"
+import * as Setting from "../../config/Setting.js"
+import * as Format from "../../config/SettingFormat.js"
+import type { EngineName } from "../Engine.js"
+import * as Ollama from "../ollama/OllamaSettings.js"
+import * as Vllm from "../vllm/VllmSettings.js"
+
+const keyFile = Format.text("file", "the path of a file")
+
+export const table = Setting.group("Engines that run already", {
+  vllmUrl: Setting.optional("vllm-url", Format.httpUrl, {
+    description: "Use a vLLM that runs already, for example http://127.0.0.1:8000, instead of starting one",
+    note: "none"
+  }),
+  vllmApiKeyFile: Setting.optional("vllm-api-key-file", keyFile, {
+    description: "File with the API key for --vllm-url",
+    note: "$VLLM_API_KEY, else no key"
+  }),
+  ollamaUrl: Setting.optional("ollama-url", Format.httpUrl, {
+    description: "Use an Ollama that runs already, for example http://127.0.0.1:11434, instead of starting one",
+    note: "none"
+  }),
+  ollamaApiKeyFile: Setting.optional("ollama-api-key-file", keyFile, {
+    description: "File with the API key for --ollama-url",
+    note: "$OLLAMA_API_KEY, else no key"
+  })
+})
+
+export type ExternalSettings = Setting.Settings<typeof table>
+
+/** The engines that have a URL. */
+export const enabled = (settings: Pick<ExternalSettings, "ollamaUrl" | "vllmUrl">): ReadonlyArray<EngineName> => [
+  ...(Option.isSome(settings.vllmUrl) ? [Vllm.name] : []),
+  ...(Option.isSome(settings.ollamaUrl) ? [Ollama.name] : [])
+]
