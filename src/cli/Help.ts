@@ -57,13 +57,13 @@ const sections = (settings: ReadonlyArray<Setting<unknown>>): ReadonlyMap<string
   return found
 }
 
-/** The help of a command, in lines of at most `width` characters from 50 to 100. */
+/** The help of a command, in lines of at most `width` characters from 60 to 100. */
 export const render = (
   command: Commands.CommandName,
   options: { readonly color: boolean; readonly width: number }
 ): string => {
   const { examples, flags, notes, settings, summary } = Commands.specOf(command)
-  const width = Math.min(Math.max(options.width, 50), 100)
+  const width = Math.min(Math.max(options.width, 60), 100)
   const title = (text: string) => options.color ? `\u001b[1m${text}\u001b[0m` : text
   const isRoot = command === "run"
   const own = Object.entries(flags)

@@ -48,7 +48,8 @@ export const toSchema = <A>(format: Format<A>): Schema.Schema<A, string> =>
   ).annotations({
     title: format.placeholder,
     description: format.expected,
-    jsonSchema: { ...format.json }
+    // An annotation of this kind is the whole JSON Schema.
+    jsonSchema: { title: format.placeholder, description: format.expected, ...format.json }
   })
 
 const make = <A>({ parse, ...definition }: {

@@ -13,11 +13,11 @@ export const table = Setting.group("Inference", {
     default: "256"
   }),
   engineIdleTimeout: Setting.setting("engine-idle-timeout", Format.durationBetween("1s", "24h"), {
-    description: "Cancel requests of which an engine sends nothing for this long",
+    description: "Time without output from an engine after which a request is cancelled",
     default: "10m"
   }),
   readerTimeout: Setting.setting("reader-timeout", Format.durationBetween("1s", "24h"), {
-    description: "Cancel requests of whose answer the orchestrator reads nothing for this long",
+    description: "Time without the orchestrator reading an answer after which its request is cancelled",
     default: "2m"
   }),
   drainTimeout: Setting.setting("drain-timeout", Format.durationBetween("0s", "24h"), {
