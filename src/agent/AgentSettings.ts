@@ -1,6 +1,7 @@
 /** The settings of the agent itself: the orchestrator it joins, and how its node appears there. */
 import * as Setting from "../config/Setting.js"
 import * as Format from "../config/SettingFormat.js"
+import * as NodeLabel from "./NodeLabel.js"
 
 export const cluster = Setting.group("Cluster", {
   orchestrator: Setting.setting("orchestrator", Format.target(50_051), {
@@ -25,5 +26,8 @@ export const node = Setting.group("Node", {
   advertiseAddress: Setting.optional("advertise-address", Format.hostWithOptionalPort, {
     description: "Address at which the orchestrator reaches this agent",
     note: "the local address used to reach the orchestrator"
+  }),
+  labels: Setting.repeatable("label", NodeLabel.format, {
+    description: "Label of this node, for people and filters; may be given several times"
   })
 })

@@ -23,7 +23,7 @@ import * as AgentAddress from "./AgentAddress.js"
 import { NodeEngines } from "./NodeEngines.js"
 import * as EngineStats from "./EngineStats.js"
 import * as FindingsLog from "./FindingsLog.js"
-import * as NodeName from "./NodeName.js"
+import * as NodeLabel from "./NodeLabel.js"
 import * as ReportChange from "./ReportChange.js"
 
 /** The orchestrator hears of this node's hardware at least this often. */
@@ -58,7 +58,7 @@ export class Reporter extends Context.Tag("@orchion/node-agent/Reporter")<
   Reporter,
   {
     readonly nodeId: string
-    /** `as node 3f2b9c1a (10.0.0.7:50052)`. */
+    /** `as node 3f… (10.0.0.7:50052)`. */
     readonly description: Effect.Effect<string>
     /** Registers with what is known now, waiting for no probe; the first time before any probe has begun. */
     readonly register: Effect.Effect<void, OrchestratorError>
@@ -83,6 +83,7 @@ const makeSender = Effect.gen(function*() {
   const router = yield* InferenceRouter
   const server = yield* NodeAgentServer
   const hostname = Option.getOrElse(config.hostname, () => os.hostname())
+  const labels = NodeLabel.toRecord(config.labels)
   const reported = yield* Ref.make(Option.none<Reported>())
 
   const remember = (told: Told) =>
@@ -95,7 +96,7 @@ const makeSender = Effect.gen(function*() {
         report: {
           capabilities: withFindings(known, nodeEngines.findings()),
           agentVersion: version,
-          labels: {},
+          labels,
           engines: EngineStats.added(engines.reports(), router)
         },
         agentAddress: yield* AgentAddress.find({
@@ -204,8 +205,8 @@ const make = Effect.gen(function*() {
     description: Effect.map(
       sender.reported,
       Option.match({
-        onNone: () => `as node ${NodeName.short(nodeId)}`,
-        onSome: ({ agentAddress }) => `as node ${NodeName.short(nodeId)} (${agentAddress})`
+        onNone: () => `as node ${nodeId}`,
+        onSome: ({ agentAddress }) => `as node ${nodeId} (${agentAddress})`
       })
     ),
     register: Effect.gen(function*() {
@@ -215,10 +216,18 @@ const make = Effect.gen(function*() {
     run,
     farewell: Effect.gen(function*() {
       const before = yield* sender.reported
-      if (Option.isNone(before) || before.value.report.engines.length === 0) return
+      if (Option.isNone(before)) return
       // What the hardware is like is of no more interest, and may take long to find out.
-      yield* sender.update({ ...before.value, report: { ...before.value.report, engines: sender.engineReports() } })
-    }).pipe(Effect.interruptible, Effect.timeout("1 second"), Effect.ignore)
+      yield* sender.update({
+        ...before.value,
+        report: { ...before.value.report, engines: sender.engineReports(), leaving: true }
+      })
+    }).pipe(
+      Effect.interruptible,
+      Effect.timeout("1 second"),
+      // The agent stops; whatever this was has been said before, or does not matter any more.
+      Effect.catchAllCause((cause) => Effect.logDebug("The last report was not taken", cause))
+    )
   })
 })
 

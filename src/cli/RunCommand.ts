@@ -1,12 +1,15 @@
 /** `node-agent`: runs the agent on this machine until it is stopped. */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Agent as AgentTag } from "../agent/Agent.js"
 import * as AgentConfig from "../agent/AgentConfig.js"
 import type { AgentStatus } from "../agent/AgentStatus.js"
 import * as Setting from "../config/Setting.js"
 import type * as Source from "../config/Source.js"
 import * as Daemon from "../effect/Daemon.js"
+import * as HostPort from "../net/HostPort.js"
 import { version } from "../Version.js"
 import * as Logging from "./Logging.js"
 import * as LogSettings from "./LogSettings.js"
@@ -25,6 +28,25 @@ export const engineProgress = (
     })
     : Effect.void
 
+const enginesOf = (config: AgentConfig.AgentSettings): string => {
+  const engines = [
+    ...(config.enableVllm ? [`vLLM (${config.vllmModel})`] : []),
+    ...(config.enableOllama ? [`Ollama (${config.ollamaModel})`] : [])
+  ]
+  return engines.length === 0 ? "no engines" : engines.join(" and ")
+}
+
+/** Who this node is, and what it runs. */
+const started = (
+  { nodeId, port, stateDirectory }: Context.Tag.Service<AgentTag>,
+  config: AgentConfig.AgentSettings
+): Effect.Effect<void> =>
+  Effect.logInfo(
+    `Node ${nodeId} listens on port ${port}, runs ${enginesOf(config)}, and joins the orchestrator at ${
+      HostPort.format(config.orchestrator)
+    }; its state is in ${stateDirectory}`
+  ).pipe(Effect.annotateLogs({ event: "agent.started", "node.id": nodeId }))
+
 export const run = Effect.fn("RunCommand.run")(function*(sources: ReadonlyArray<Source.Source>) {
   const config = yield* AgentConfig.fromSources(sources)
   const log = yield* Setting.readTable(LogSettings.table, sources)
@@ -35,7 +57,9 @@ export const run = Effect.fn("RunCommand.run")(function*(sources: ReadonlyArray<
     start: Effect.gen(function*() {
       yield* Effect.logInfo(`Started Orchion node agent ${version}`)
       yield* engineProgress(config, log)
-      return (yield* Agent).join
+      const agent = yield* Agent
+      yield* started(agent, config)
+      return agent.join
     })
   })
 })

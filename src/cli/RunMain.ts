@@ -2,6 +2,7 @@
 import * as fs from "node:fs"
 import { makeRunMain } from "@effect/platform/Runtime"
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Inspectable from "effect/Inspectable"
@@ -28,11 +29,17 @@ const messageOf = (error: unknown): string => {
   return first === "" && error instanceof Error ? error.name : first
 }
 
+/** What the agent could not remove when it was told to stop. Known by its tag, as the agent is loaded later. */
+const isStopIncomplete = (defect: unknown): defect is Error =>
+  defect instanceof Error && "_tag" in defect && defect._tag === "StopIncomplete"
+
 /** The exit code of how the command ended, and what is still to be said about it. */
 export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: number; readonly line?: string } => {
   if (Exit.isSuccess(exit) || Cause.isInterruptedOnly(exit.cause)) return { code: ExitCode.ok }
   const failure = Cause.failureOption(exit.cause)
   if (Option.isNone(failure)) {
+    const incomplete = Chunk.findFirst(Cause.defects(exit.cause), isStopIncomplete)
+    if (Option.isSome(incomplete)) return { code: ExitCode.failure, line: messageOf(incomplete.value) }
     return { code: ExitCode.failure, line: defect(Cause.squash(exit.cause)) }
   }
   const error = failure.value

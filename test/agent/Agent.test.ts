@@ -76,6 +76,21 @@ describe("an agent that is welcome", () => {
       }])
     }))
 
+  it.scoped("marks its log lines with its id, the orchestrator and what happened", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(agent.logs.fieldsOf(/^Registered/), {
+        "node.id": "tester",
+        loop: "session",
+        orchestrator: "orchestrator.test:50051",
+        event: "orchestrator.registered"
+      })
+      agent.orchestrator.heartbeat = Effect.fail(unreachable)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude(agent.logs.fieldsOf(/^Lost/), { "node.id": "tester", event: "orchestrator.lost", attempt: 1 })
+    }))
+
   it.scoped("beats on while the hardware takes an hour to answer", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start()
@@ -94,6 +109,8 @@ describe("an agent that is welcome", () => {
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(agent.orchestrator.times("updateNode"), 1)
       assert.lengthOf(agent.orchestrator.times("heartbeat"), 12)
+      // So that the agent can stop.
+      agent.orchestrator.updateNode = Effect.void
     }))
 })
 
@@ -461,8 +478,11 @@ describe("an agent that stops", () => {
       agent.orchestrator.updateNode = hanging("update")
       agent.capabilities.now = Machines.machine({ findings: [Machines.finding("gpu.hot")] })
       yield* TestClock.adjust("1 minute")
-      yield* agent.stop
-      assert.deepStrictEqual(cancelled.sort(), ["heartbeat", "update"])
+      const stopping = yield* Effect.fork(agent.stop)
+      // The last report is given a second.
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual([...new Set(cancelled)].sort(), ["heartbeat", "update"])
       assert.strictEqual((yield* connection(agent))._tag, "Stopping")
     }))
 
@@ -474,6 +494,29 @@ describe("an agent that stops", () => {
       yield* TestClock.adjust(Duration.seconds(20))
       yield* agent.stop
       assert.strictEqual((yield* connection(agent))._tag, "Stopping")
+    }))
+})
+
+describe("the last report of an agent", () => {
+  it.scoped("says that the node leaves, after its last heartbeat", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      yield* TestClock.adjust("60 seconds")
+      yield* agent.stop
+      const last = agent.orchestrator.calls.at(-1)
+      assert.strictEqual(last?.method, "updateNode")
+      assert.isTrue(last?.report?.leaving)
+    }))
+
+  it.scoped("is not sent to an orchestrator that is away", () =>
+    Effect.gen(function*() {
+      const agent = yield* Running.start()
+      yield* TestClock.adjust("60 seconds")
+      agent.orchestrator.heartbeat = Effect.fail(unreachable)
+      yield* TestClock.adjust("20 seconds")
+      const calls = agent.orchestrator.times("updateNode").length
+      yield* agent.stop
+      assert.lengthOf(agent.orchestrator.times("updateNode"), calls)
     }))
 })
 

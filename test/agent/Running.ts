@@ -10,6 +10,7 @@ import { Agent } from "../../src/agent/Agent.js"
 import * as AgentAddress from "../../src/agent/AgentAddress.js"
 import { AgentStatus } from "../../src/agent/AgentStatus.js"
 import * as AgentConfig from "../../src/agent/AgentConfig.js"
+import * as Source from "../../src/config/Source.js"
 import * as LogLines from "../support/LogLines.js"
 import * as Machines from "../support/Machines.js"
 import * as NoDocker from "../support/NoDocker.js"
@@ -38,6 +39,8 @@ export interface Options {
   readonly settings?: Readonly<Record<string, string>>
   /** The address of this machine that the orchestrator sees, in place of the advertised one. */
   readonly route?: Effect.Effect<string, Error>
+  /** Settings that come first. */
+  readonly sources?: ReadonlyArray<Source.Source>
   /** Before the agent starts. */
   readonly prepare?: (script: Script) => void
 }
@@ -66,15 +69,21 @@ export const start = (options: Options = {}) =>
         orchestrator.layer,
         capabilities.layer,
         NoDocker.layer,
-        AgentConfig.layer({
-          "node-id": "tester",
-          "agent-port": "0",
-          ...(options.route === undefined ? { "advertise-address": "10.0.0.7:50052" } : {}),
-          "heartbeat-interval": "5s",
-          "capability-interval": "10s",
-          "state-dir": stateDir,
-          ...options.settings
-        })
+        Layer.effect(
+          AgentConfig.AgentConfig,
+          AgentConfig.fromSources([
+            ...(options.sources ?? []),
+            Source.program({
+              "node-id": "tester",
+              "agent-port": "0",
+              ...(options.route === undefined ? { "advertise-address": "10.0.0.7:50052" } : {}),
+              "heartbeat-interval": "5s",
+              "capability-interval": "10s",
+              "state-dir": stateDir,
+              ...options.settings
+            })
+          ])
+        )
       ]),
       Layer.provide(logs.layer),
       Layer.provide(

@@ -35,6 +35,7 @@ const table: ReadonlyArray<
   ["hostname", "hostname", undefined, Option.none()],
   ["agent-port", "agentPort", "50052", 50_052],
   ["advertise-address", "advertiseAddress", undefined, Option.none()],
+  ["label", "labels", undefined, []],
   ["state-dir", "stateDir", undefined, Option.none()],
   ["log-level", "logLevel", "info", "info"],
   ["log-format", "logFormat", "auto", "auto"],
