@@ -40,8 +40,8 @@ const causeOf = (cause: Cause.Cause<unknown>): string =>
 export const shortId = (id: string): string =>
   /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(id) ? id.slice(0, 8) : id
 
-/** `node 0d4f6c1e-…` in a sentence. */
-const nodeInSentence = /\bnode [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi
+/** A UUID in a sentence, and not a part of another id such as a GPU's. */
+const uuid = /(?<![\w-])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi
 
 /** The fields that a person at a terminal needs beside the sentence; programs get all. */
 const fieldsForPeople = ["engine", "job", "attempt", "code"]
@@ -52,10 +52,7 @@ export const prettyLogger = (useColor: boolean, write: (line: string) => void) =
     const level = nameOf(logLevel)
     const shown = useColor ? `\u001b[${colors[level] ?? 0}m${level.padEnd(5)}\u001b[0m` : level.padEnd(5)
     const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => `${part}`.padStart(2, "0"))
-    const sentence = printable(messageOf(message)).replace(
-      nodeInSentence,
-      (found) => found.slice(0, "node ".length + 8)
-    )
+    const sentence = printable(messageOf(message)).replace(uuid, shortId)
     const because = causeOf(cause)
     const fields = fieldsForPeople.flatMap((key) => {
       const value = HashMap.get(annotations, key)

@@ -113,6 +113,16 @@ describe("bad values", () => {
 })
 
 describe("help and version", () => {
+  it("runs from a clone as npx node-agent", () => {
+    const npx = spawnSync("npx", ["--no-install", "node-agent", "--version"], {
+      cwd: root,
+      encoding: "utf8",
+      shell: process.platform === "win32",
+      env: { ...process.env, npm_config_cache: temporaryFolder(), npm_config_offline: "true" }
+    })
+    assert.strictEqual(npx.stdout.trim(), version)
+  })
+
   it("prints the version", async () => {
     for (const spelling of ["--version", "-version", "-v"]) {
       const ended = await run([spelling])
@@ -157,6 +167,7 @@ describe("the agent", () => {
       const ended = await agent.ended
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.isBelow(Date.now() - asked, 2000)
+      assert.match(ended.stderr, /"message":"Stopping"[^]*"message":"Stopped after 0\.\d s"/)
       assert.deepStrictEqual(fs.readdirSync(stateDir), ["node-id"])
       orchestrator.process.kill("SIGTERM")
       assert.strictEqual((await orchestrator.process.ended).code, 0)

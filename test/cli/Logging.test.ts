@@ -60,13 +60,13 @@ describe("the log for people", () => {
     Effect.gen(function*() {
       const line = yield* written(
         pretty,
-        Effect.logInfo(`Registered as node ${id} (10.0.0.7:50052), GPU-${id}`).pipe(
+        Effect.logInfo(`Registered as node ${id} (${id}), GPU-${id}`).pipe(
           Effect.annotateLogs({ "node.id": id, engine: "vllm", job: id, event: "registered", loop: "session" })
         )
       )
       assert.match(
         line,
-        /^\d\d:\d\d:\d\d info {2}Registered as node 0d4f6c1e \(10\.0\.0\.7:50052\), GPU-0d4f6c1e-1111-\S+ engine=vllm job=0d4f6c1e\n$/
+        /^\d\d:\d\d:\d\d info {2}Registered as node 0d4f6c1e \(0d4f6c1e\), GPU-0d4f6c1e-1111-\S+ engine=vllm job=0d4f6c1e\n$/
       )
     }))
 
