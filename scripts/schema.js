@@ -8,7 +8,7 @@ import ts from "typescript"
 
 const root = path.resolve(import.meta.dirname, "..")
 const file = path.join(root, "schema/capabilities.schema.json")
-const model = path.join(root, "src/node/NodeCapabilities.ts")
+const model = path.join(root, "src/node/CapabilitiesSchema.ts")
 
 const { outputFiles } = await build({
   entryPoints: [path.join(root, "src/node/CapabilitiesJsonSchema.ts")],

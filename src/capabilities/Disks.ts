@@ -1,7 +1,6 @@
 /** The disks that matter: where the agent keeps its state, and where the container runtime keeps images. */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
-import { unchecked } from "../node/Fields.js"
 import { within } from "./Numbers.js"
 import type { DeviceFiles } from "./Files.js"
 import { finding } from "../node/Findings.js"
@@ -41,7 +40,7 @@ export const detect = (
         const totalBytes = within(space?.totalBytes, 1, Number.MAX_SAFE_INTEGER)
         const freeBytes = within(space?.freeBytes, 0, totalBytes ?? 0)
         if (totalBytes === undefined || freeBytes === undefined) return
-        disks.push(new DiskInfo({ purpose, path: place, totalBytes, freeBytes }, unchecked))
+        disks.push(new DiskInfo({ purpose, path: place, totalBytes, freeBytes }))
         if (freeBytes >= low) return
         findings.push(finding({
           code: "disk.nearly-full",

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as ClockJump from "../effect/ClockJump.js"
-import { known, unchecked } from "../node/Fields.js"
+import { known } from "../node/Fields.js"
 import { finding } from "../node/Findings.js"
 import {
   ContainerRuntimeInfo,
@@ -23,7 +23,7 @@ import {
 } from "../node/NodeCapabilities.js"
 import { Capabilities } from "./Capabilities.js"
 import * as Cgroup from "./Cgroup.js"
-import * as ContainerRuntime from "./ContainerRuntime.js"
+import type * as ContainerRuntime from "./ContainerRuntime.js"
 import { architectureOf, type CpuFacts, readLinuxCpu } from "./Cpu.js"
 import * as Disks from "./Disks.js"
 import { type KernelFiles, kernelFiles } from "./Files.js"
@@ -107,7 +107,12 @@ const commonProbes = (host: Host.Host, { dockerHost, orchestratorAddress, stateD
       subject: "container runtime",
       initial: undefined,
       files: runtimeFiles,
-      detect: () => ContainerRuntime.detect({ ...host, files: runtimeFiles, dockerHost }),
+      detect: (previous) =>
+        // What speaks to Docker is loaded when it is needed, off the start's path.
+        Effect.tryPromise(() => import("./ContainerRuntime.js")).pipe(
+          Effect.flatMap(({ detect }) => detect({ ...host, files: runtimeFiles, dockerHost })),
+          Effect.catchAll(() => Effect.succeed({ facts: previous, findings: [], goodFor: "10 seconds" as const }))
+        ),
       stale: (facts) => facts
     })
     const dockerDirectory = () =>
@@ -229,12 +234,10 @@ const readResources = ({ files, limits, platform, probes, statics }: Sources) =>
       availableBytes: Math.min(totalBytes, read.facts.availableBytes ?? System.freeMemory()),
       limitBytes: limit.memoryBytes,
       limitUsedBytes: limit.memoryUsedBytes
-    }),
-    unchecked
+    })
   )
   const cpu = new CpuInfo(
-    known({ ...facts, architecture: architectureOf(process.arch), logicalCores, limitCores: limit.cores }),
-    unchecked
+    known({ ...facts, architecture: architectureOf(process.arch), logicalCores, limitCores: limit.cores })
   )
   return { cpu, memory, findings: read.findings }
 }
@@ -259,8 +262,7 @@ const snapshot = (sources: Sources, ownPids: ReadonlySet<number>): NodeCapabilit
       platform: platformOf(platform),
       release: System.release(),
       uptimeSeconds: Math.floor(System.uptime())
-    }),
-    unchecked
+    })
   )
   return new NodeCapabilities(
     known({
@@ -271,8 +273,7 @@ const snapshot = (sources: Sources, ownPids: ReadonlySet<number>): NodeCapabilit
       disks: probes.disks.last().facts,
       network: probes.network.last().facts,
       containerRuntime: runtime === undefined ? undefined : new ContainerRuntimeInfo(
-        known({ kind: runtime.kind, version: runtime.version, gpuReady: access?.gpuReady }),
-        unchecked
+        known({ kind: runtime.kind, version: runtime.version, gpuReady: access?.gpuReady })
       ),
       findings: [
         ...GpuAssembly.unknown(vendors),
@@ -282,8 +283,7 @@ const snapshot = (sources: Sources, ownPids: ReadonlySet<number>): NodeCapabilit
         ...statics.findings,
         ...files.findings()
       ]
-    }),
-    unchecked
+    })
   )
 }
 

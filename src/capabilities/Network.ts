@@ -1,6 +1,6 @@
 /** How this machine reaches its orchestrator. */
 import * as Effect from "effect/Effect"
-import { known, unchecked } from "../node/Fields.js"
+import { known } from "../node/Fields.js"
 import { positiveInteger, within } from "./Numbers.js"
 import type { DeviceFiles } from "./Files.js"
 import { finding } from "../node/Findings.js"
@@ -33,8 +33,7 @@ export const detect = (
           ? undefined
           : parseLinkSpeed(yield* files.line(`/sys/class/net/${name}/speed`))
         const facts: NetworkInfo | undefined = new NetworkInfo(
-          known({ address, interface: name, linkMbps: speed }),
-          unchecked
+          known({ address, interface: name, linkMbps: speed })
         )
         return { facts, findings: yield* files.takeFindings, goodFor: "30 seconds" as const }
       })

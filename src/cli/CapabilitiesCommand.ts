@@ -4,15 +4,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import { known } from "../node/Fields.js"
 import * as LocalCapabilities from "../capabilities/LocalCapabilities.js"
-import { NodeCapabilities } from "../node/NodeCapabilities.js"
+import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 import * as AgentConfig from "../agent/AgentConfig.js"
 import * as Setting from "../config/Setting.js"
 import type { Source } from "../config/Source.js"
 import { stateDir as stateDirOf } from "../state/StateSettings.js"
+import * as Printable from "../text/Printable.js"
 import * as CapabilitiesTable from "./CapabilitiesTable.js"
 import * as LogSettings from "./LogSettings.js"
 import { logging } from "./LongRunning.js"
@@ -23,11 +23,11 @@ const settings = { capabilityInterval, dockerHost, orchestrator, stateDir, ...Lo
 export interface CapabilitiesOptions {
   /** JSON instead of a table; one line for each look when it is watched. */
   readonly json: boolean
-  /** Look again every `capabilityInterval`, in place on a terminal, until it is told to stop. */
+  /** Look again every `capabilityInterval`, in place on a terminal, until it is stopped. */
   readonly watch: boolean
 }
 
-/** What was found could not be told. */
+/** Standard output cannot be written to. */
 class OutputError extends Data.TaggedError("OutputError")<{ readonly cause: Error }> {
   override get message(): string {
     return `cannot write to standard output: ${this.cause.message}`
@@ -64,19 +64,17 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
     })
     const isTerminal = process.stdout.isTTY === true
     const isDrawn = watch && isTerminal && !json
-    const show = (known: NodeCapabilities) =>
+    const show = (node: NodeCapabilities) =>
       json
-        ? Effect.map(Schema.encode(NodeCapabilities)(known), (encoded) => JSON.stringify(encoded, null, watch ? 0 : 2))
-        : Effect.sync(() =>
-          CapabilitiesTable.render(known, {
-            color: isTerminal && (process.env["NO_COLOR"] ?? "") === "",
-            // A terminal that does not know its size says 0.
-            width: process.stdout.columns || 100
-          })
-        )
+        ? Printable.json(node, watch ? 0 : 2)
+        : CapabilitiesTable.render(node, {
+          color: isTerminal && (process.env["NO_COLOR"] ?? "") === "",
+          // A terminal that does not know its size says 0.
+          width: process.stdout.columns || 100
+        })
     const look = Effect.gen(function*() {
       const { readAll } = yield* Capabilities
-      const text = yield* show(yield* readAll)
+      const text = show(yield* readAll)
       return yield* print(isDrawn ? inPlace(text, process.stdout.rows || 24) : `${text}\n`)
     })
     if (isDrawn) yield* print("\u001b[2J")

@@ -14,9 +14,3 @@ export const known = <A extends object>(
   // `Object.entries` forgets the names: the type above says what the loop does.
   return result as ReturnType<typeof known<A>>
 }
-
-/**
- * For constructors of the data model whose fields were validated when they were parsed: validating them again costs
- * milliseconds at start-up. Tests hold the results against the schema.
- */
-export const unchecked = { disableValidation: true } as const

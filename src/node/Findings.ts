@@ -1,5 +1,4 @@
 /** Findings: the codes, which never change their meaning, and how a finding is made. */
-import { unchecked } from "./Fields.js"
 import { Finding, type Severity } from "./NodeCapabilities.js"
 
 /** Every code with its meaning. Programs match on the code; messages may change. */
@@ -69,7 +68,7 @@ export const finding = (fields: {
   readonly subject: string
   readonly message: string
   readonly remedy: string
-}): Finding => new Finding(fields, unchecked)
+}): Finding => new Finding(fields)
 
 /**
  * Whether it is known which GPUs a machine has. Where it is not, an empty list of GPUs does not mean that there is none,

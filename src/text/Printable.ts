@@ -45,3 +45,11 @@ export const quoted = (text: string, length = 200): string =>
       [...Array(character.length).keys()].map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
         .join("")
   )
+
+/** What a terminal would obey of JSON, which escapes the other controls itself. */
+const bareInJson = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** A value as JSON in which nothing is left that a terminal would obey; it still means the same. */
+export const json = (value: unknown, indent = 0): string =>
+  JSON.stringify(value, null, indent)
+    .replace(bareInJson, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)

@@ -13,8 +13,8 @@ import { Capabilities } from "../../src/capabilities/Capabilities.js"
 import * as CapabilitiesJsonSchema from "../../src/node/CapabilitiesJsonSchema.js"
 import { findingCodes, gpusAreKnown } from "../../src/node/Findings.js"
 import * as LocalCapabilities from "../../src/capabilities/LocalCapabilities.js"
-import { NodeCapabilities } from "../../src/node/NodeCapabilities.js"
-import { fakeTool, fixture, isAlive, machine, temporaryDirectory, tree, until } from "./Support.js"
+import { NodeCapabilities } from "../../src/node/CapabilitiesSchema.js"
+import { fakeTool, fixture, isAlive, machine, matches, temporaryDirectory, tree, until } from "./Support.js"
 
 const fixtures = path.join(import.meta.dirname, "fixtures")
 
@@ -32,7 +32,7 @@ const fake = (root: string, options: LocalCapabilities.LocalCapabilitiesOptions 
 /** Every value that is read must be what the model says, and survive the way through JSON. */
 const check = (node: NodeCapabilities) =>
   Effect.gen(function*() {
-    assert.isTrue(Schema.is(Schema.typeSchema(NodeCapabilities))(node))
+    assert.isTrue(matches(NodeCapabilities)(node))
     const encoded = yield* Schema.encode(NodeCapabilities)(node)
     const decoded = yield* Schema.decodeUnknown(NodeCapabilities)(JSON.parse(JSON.stringify(encoded)))
     assert.deepStrictEqual(JSON.parse(JSON.stringify(decoded)), JSON.parse(JSON.stringify(node)))

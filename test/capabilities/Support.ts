@@ -1,6 +1,8 @@
 /** Fake machines for the tests of this room: trees of files, and tools. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -44,6 +46,12 @@ export const machine = (...trees: ReadonlyArray<Readonly<Record<string, string>>
     Effect.sync(() => {
       for (const files of trees) writeTree(directory, files)
     }))
+
+/** Whether a value is what the model says, made by its schema or not. */
+export const matches = <A, I>(schema: Schema.Schema<A, I>) => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return (value: unknown): boolean => Either.isRight(decode(value))
+}
 
 /** Puts a program into a directory. The shell is found by its path: the tests' `PATH` holds nothing else. */
 export const fakeTool = (directory: string, name: string, script: string): string => {

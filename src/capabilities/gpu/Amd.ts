@@ -4,7 +4,6 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { unchecked } from "../../node/Fields.js"
 import { finding } from "../../node/Findings.js"
 import { type Finding, type GpuInfo, GpuProcess } from "../../node/NodeCapabilities.js"
 import * as Printable from "../../text/Printable.js"
@@ -200,7 +199,7 @@ const readUsers = (files: DeviceFiles, cards: ReadonlyArray<Drm.DrmCard>, known:
         // A program that opened the driver is listed for every card, with nothing on most of them.
         if (used === undefined || used === 0 || used > 2 ** 50) continue
         const list = users.get(card.address) ?? []
-        list.push(new GpuProcess({ pid, name: program, memoryUsedBytes: used }, unchecked))
+        list.push(new GpuProcess({ pid, name: program, memoryUsedBytes: used }))
         users.set(card.address, list)
       }
     }

@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { known, unchecked } from "../../node/Fields.js"
+import { known } from "../../node/Fields.js"
 import { bytes, within } from "../Numbers.js"
 import * as Printable from "../../text/Printable.js"
 import { finding } from "../../node/Findings.js"
@@ -96,8 +96,7 @@ export const describeGpu = (fields: GpuFields): GpuInfo => {
       foreignProcesses: fields.foreignProcesses ?? [],
       healthy: fields.healthProblem === undefined,
       healthProblem: Printable.label(fields.healthProblem)
-    }),
-    unchecked
+    })
   )
 }
 

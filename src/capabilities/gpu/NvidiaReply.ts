@@ -1,6 +1,5 @@
 /** What an answer of nvidia-smi means: which GPUs there are, and what is wrong with them. Pure, for every fixture. */
 import type * as Duration from "effect/Duration"
-import { unchecked } from "../../node/Fields.js"
 import { finding, type FindingCode } from "../../node/Findings.js"
 import { Finding, type GpuInfo } from "../../node/NodeCapabilities.js"
 import type { ProgramFailed } from "../../process/ProcessRunner.js"
@@ -114,7 +113,7 @@ const withoutRows = (
     return unanswered({ ...previous, isKnown: true }, findings, "10 seconds")
   }
   // The tool is installed on a machine that has no such GPU: nothing to worry about, nothing to query often.
-  const harmless = findings.map((found) => new Finding({ ...found, severity: "info" }, unchecked))
+  const harmless = findings.map((found) => new Finding({ ...found, severity: "info" }))
   return { facts: none, findings: harmless, goodFor: "1 minute" }
 }
 

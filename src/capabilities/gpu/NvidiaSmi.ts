@@ -1,5 +1,5 @@
 /** Parsing what nvidia-smi prints: the table of GPUs, the programs that use them, and MIG instances. */
-import { known, unchecked } from "../../node/Fields.js"
+import { known } from "../../node/Fields.js"
 import { type GpuInfo, GpuProcess, MigInstance } from "../../node/NodeCapabilities.js"
 import * as Printable from "../../text/Printable.js"
 import { decimal, wholeNumber } from "../Numbers.js"
@@ -221,8 +221,7 @@ export const parseProcesses = (text: string, complete = true): ReadonlyArray<Nvi
           pid,
           name: name ?? "unknown",
           memoryUsedBytes: used === undefined || used > 2 ** 50 ? undefined : Math.round(used)
-        }),
-        unchecked
+        })
       )
     })
     if (found.size >= maxProcesses) break
@@ -245,7 +244,7 @@ export const parseMigList = (text: string): ReadonlyArray<NvidiaMig> => {
     if (/^GPU \d+:/.test(line)) gpuUuid = gpu
     const [, profile, uuid] = /^MIG (\S{1,32})\s+Device\s+\d+: \(UUID: (MIG-[^)\s]{1,128})\)$/.exec(line) ?? []
     if (gpuUuid === undefined || profile === undefined || uuid === undefined) continue
-    found.push({ gpuUuid, instance: new MigInstance({ uuid, profile }, unchecked) })
+    found.push({ gpuUuid, instance: new MigInstance({ uuid, profile }) })
     if (found.length >= 1024) break
   }
   return found

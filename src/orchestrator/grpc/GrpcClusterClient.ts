@@ -11,6 +11,7 @@ import * as Connection from "./Connection.js"
 import * as Payload from "./Payload.js"
 import { toError } from "./StatusError.js"
 import * as Wire from "./Wire.js"
+import * as WireNode from "./WireNode.js"
 
 export interface GrpcClusterClientOptions extends Connection.ConnectionOptions {
   /** For every request that is answered with a single message and is not inference. Default 5 s. */
@@ -30,7 +31,7 @@ export const make = (
       address,
       listNodes: request((client) => client.unary(OrchestratorService, "ListNodes", {}, unary)).pipe(
         Effect.mapBoth({
-          onSuccess: ({ nodes }) => nodes.map(Wire.fromNode),
+          onSuccess: ({ nodes }) => nodes.map(WireNode.fromNode),
           onFailure: toError(address, "list its nodes")
         }),
         Effect.withSpan("ClusterClient.listNodes")

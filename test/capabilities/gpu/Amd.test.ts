@@ -1,15 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { gfxName, parseKfdNode } from "../../../src/capabilities/gpu/AmdDevices.js"
 import { parseAmdSmi } from "../../../src/capabilities/gpu/AmdSmi.js"
 import * as Amd from "../../../src/capabilities/gpu/Amd.js"
-import { GpuInfo } from "../../../src/node/NodeCapabilities.js"
+import { GpuInfo } from "../../../src/node/CapabilitiesSchema.js"
 import * as Host from "../../../src/capabilities/Host.js"
-import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
+import { fakeTool, fixture, machine, matches, temporaryDirectory, tree } from "../Support.js"
 
 const GiB = 1024 ** 3
 
@@ -209,7 +208,7 @@ describe("Amd", () => {
 
   it.scoped("has no impossible card, whatever the files say", () =>
     Effect.gen(function*() {
-      const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
+      const isGpu = matches(GpuInfo)
       const root = yield* machine(tree("amd-two-apus"))
       const amd = yield* probe(root)
       const names = [

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { deviceFiles } from "../../../src/capabilities/Files.js"
@@ -11,9 +10,9 @@ import * as NvidiaFacts from "../../../src/capabilities/gpu/NvidiaFacts.js"
 import * as NvidiaProblems from "../../../src/capabilities/gpu/NvidiaProblems.js"
 import * as NvidiaSmi from "../../../src/capabilities/gpu/NvidiaSmi.js"
 import * as PciBus from "../../../src/capabilities/gpu/PciBus.js"
-import { GpuInfo, GpuProcess } from "../../../src/node/NodeCapabilities.js"
+import { GpuInfo, GpuProcess } from "../../../src/node/CapabilitiesSchema.js"
 import * as Tool from "../../../src/process/Tool.js"
-import { fakeTool, fixture, machine, temporaryDirectory, tree } from "../Support.js"
+import { fakeTool, fixture, machine, matches, temporaryDirectory, tree } from "../Support.js"
 
 const MiB = 1024 ** 2
 
@@ -232,7 +231,7 @@ describe("Nvidia's table", () => {
       FastCheck.array(cell, { minLength: 8, maxLength: 18 })
     )
       .map(([index, cells]) => [index, ...cells].join(", "))
-    const isGpu = Schema.is(Schema.typeSchema(GpuInfo))
+    const isGpu = matches(GpuInfo)
     FastCheck.assert(
       FastCheck.property(FastCheck.array(FastCheck.oneof(row, FastCheck.string())), (lines) => {
         for (const { gpu } of NvidiaSmi.parseTable(lines.join("\n"), NvidiaSmi.allFields).rows) {
@@ -243,7 +242,7 @@ describe("Nvidia's table", () => {
         }
         NvidiaProblems.diagnose(lines, 255)
         NvidiaSmi.parseMigList(lines.join("\n"))
-        const isProcess = Schema.is(Schema.typeSchema(GpuProcess))
+        const isProcess = matches(GpuProcess)
         for (const { process } of NvidiaSmi.parseProcesses(lines.map((line) => `GPU-1, ${line}`).join("\n"))) {
           assert.isTrue(isProcess(process))
         }

@@ -2,11 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as FastCheck from "effect/FastCheck"
 import * as Schema from "effect/Schema"
-import { NodeCapabilities } from "../../../src/node/NodeCapabilities.js"
+import { NodeCapabilities } from "../../../src/node/CapabilitiesSchema.js"
 import { methodOf } from "../../../src/grpc/GrpcService.js"
 import type { EngineReport, NodeRegistration, RegisteredNode } from "../../../src/node/Node.js"
 import * as Payload from "../../../src/orchestrator/grpc/Payload.js"
 import * as Wire from "../../../src/orchestrator/grpc/Wire.js"
+import * as WireNode from "../../../src/orchestrator/grpc/WireNode.js"
 import type { RegisterNodeRequest__Output } from "../../../src/proto/generated/orchion/v1/RegisterNodeRequest.js"
 import { OrchestratorService, OrchionLLMService } from "../../../src/proto/OrchionV1.js"
 import * as Machines from "../../support/Machines.js"
@@ -20,7 +21,7 @@ const sent = (node: NodeRegistration): RegisteredNode => {
     requestSerialize({ node: Wire.toNode(node, nowUnix) })
   )
   if (request.node === null) throw new Error("The node was lost.")
-  return Wire.fromNode(request.node)
+  return WireNode.fromNode(request.node)
 }
 
 const registration = (report: Partial<NodeRegistration["report"]> = {}): NodeRegistration => ({
@@ -184,7 +185,7 @@ describe("what another agent sends", () => {
     const { requestDeserialize, requestSerialize } = methodOf(OrchestratorService, "RegisterNode")
     const request: RegisterNodeRequest__Output = requestDeserialize(requestSerialize({ node }))
     if (request.node === null) throw new Error("The node was lost.")
-    return Wire.fromNode(request.node)
+    return WireNode.fromNode(request.node)
   }
 
   it("is read without our fields, and without capabilities", () => {
