@@ -48,7 +48,7 @@ describe("the log for programs", () => {
               JSON.parse(line)
             }
           ))),
-        { numRuns: 300 }
+        { numRuns: 100 }
       )
     ))
 })
