@@ -41,32 +41,42 @@ export const make = ({ maxLength, onData, onTooLarge }: ServerSentEventsOptions)
   const decoder = new StringDecoder("utf8")
   /** The beginning of a line whose end has not come. */
   const begun = TextBuilder.make()
-  /** Of the event whose end has not come. */
-  const data = TextBuilder.make()
+  /** The data of the event whose end has not come: most have one line. */
+  let first = ""
+  const more = TextBuilder.make()
   let dataLines = 0
   let isFirst = true
   let isStopped = false
   /** A CR ended what came before: a LF that comes now belongs to it. */
   let isAfterCr = false
 
+  const forget = () => {
+    begun.take()
+    more.take()
+    first = ""
+  }
   const tooLarge = () => {
     isStopped = true
-    begun.take()
-    data.take()
+    forget()
     onTooLarge()
   }
 
   const line = (text: string, start: number, end: number) => {
     if (start === end) {
       if (dataLines === 0) return
+      const data = dataLines === 1 ? first : first + more.take()
       dataLines = 0
-      return onData(data.take())
+      return onData(data)
     }
     if (!isData(text, start, end)) return
-    if (data.length() + end - start > maxLength || dataLines >= maxDataLines) return tooLarge()
-    if (dataLines > 0) data.append("\n")
+    const value = valueOf(text, start, end)
     dataLines += 1
-    data.append(valueOf(text, start, end))
+    if (dataLines === 1) first = value
+    else {
+      more.append("\n")
+      more.append(value)
+    }
+    if (first.length + more.length() > maxLength || dataLines > maxDataLines) tooLarge()
   }
 
   const endLine = (text: string, start: number, end: number) => {
@@ -116,8 +126,7 @@ export const make = ({ maxLength, onData, onTooLarge }: ServerSentEventsOptions)
     },
     stop: () => {
       isStopped = true
-      begun.take()
-      data.take()
+      forget()
     }
   }
 }

@@ -157,6 +157,61 @@ describe("the events of a chat", () => {
     }
   })
 
+  it("are an error where the engine reports one in band", () => {
+    const object = JSON.stringify({ object: "error", message: "out of memory", code: 400 })
+    assert.strictEqual(read([Buffer.from(event(object))]).error?.reason, "out of memory")
+    const { end, error, text } = read([Buffer.from(event(chunk("a")) + event(chunk("", "error")) + event("[DONE]"))])
+    assert.deepStrictEqual([text, end, error?.kind], ["a", undefined, "failed"])
+  })
+
+  it("end when they flood without text, and not for an engine that thinks in secret", () => {
+    let now = 0
+    const flood = (bytes: Buffer, times: number, perSecond: number) => {
+      let error: EngineError | undefined
+      const events = ChatEvents.make({
+        delta: () => {},
+        done: () => {},
+        failed: (failure) => {
+          error = failure
+        }
+      }, { now: () => now })
+      for (let sent = 0; sent < times && error === undefined; sent++) {
+        events.push(bytes)
+        now += 1000 / perSecond
+      }
+      return error?.kind
+    }
+    assert.strictEqual(flood(Buffer.from(": comment\n\n".repeat(1000)), 5000, 1000), "invalid-response")
+    assert.strictEqual(flood(Buffer.from(event(chunk("")).repeat(100)), 5000, 1000), "invalid-response")
+    assert.strictEqual(flood(Buffer.alloc(1000, "\r"), 50_000, 10_000), "invalid-response")
+    assert.isUndefined(flood(Buffer.from(event(chunk(""))), 100_000, 1000))
+    assert.isUndefined(flood(Buffer.from(": keep-alive\n\n"), 100_000, 1))
+    assert.isUndefined(flood(Buffer.from(event(chunk("a")).repeat(100)), 5000, 1000))
+  })
+
+  it("have no choices that cannot be, and no usage", () => {
+    for (const index of [-1, 0.5, 1e9, "0", {}]) {
+      const data = JSON.stringify({ choices: [{ index, delta: { content: "a" } }] })
+      assert.strictEqual(read([Buffer.from(event(data))]).error?.kind, "invalid-response")
+    }
+    const usage = (value: unknown) =>
+      read([Buffer.from(
+        event(chunk("a", "stop")) + event(JSON.stringify({ usage: { prompt_tokens: value, completion_tokens: 3 } }))
+          + event("[DONE]")
+      )]).end?.usage
+    for (const value of [-5, "9", null, {}, true]) {
+      assert.deepStrictEqual(usage(value), { promptTokens: 0, completionTokens: 3 })
+    }
+    assert.deepStrictEqual(usage(1e300), { promptTokens: 2 ** 31 - 1, completionTokens: 3 })
+  })
+
+  it("may be nested as deeply as they like", () => {
+    const deep = "[".repeat(200_000) + "]".repeat(200_000)
+    for (const data of [deep, `{"error":${deep}}`, `{"choices":${deep}}`, `{"usage":${deep}}`]) {
+      assert.isDefined(read([Buffer.from(event(data))]).error)
+    }
+  })
+
   it("keep what is thought apart from what is said", () => {
     const thought = (name: string) => JSON.stringify({ choices: [{ delta: { [name]: "hm", content: null } }] })
     const { reasoning, text } = read([

@@ -110,6 +110,34 @@ describe("the pump of a chat", () => {
     ]])
   })
 
+  it("fails once when its reader's side throws, and calls nothing after that", async () => {
+    const errors: Array<unknown> = []
+    const pump = ChatPump.make({
+      head: { id: "x", model: "m", created: 1 },
+      write: () => {
+        throw new RangeError("Invalid string length")
+      },
+      failed: (error) => errors.push(error),
+      pause: () => {},
+      resume: () => {}
+    })
+    pump.push(0, "a", "", 1)
+    await turn()
+    pump.push(0, "b", "", 1)
+    await turn()
+    assert.strictEqual(errors.length, 1)
+  })
+
+  it("tells how many messages were taken, and whether one is not", async () => {
+    const { pump, take } = start()
+    assert.deepStrictEqual([pump.taken(), pump.isWaiting()], [0, false])
+    pump.push(0, "a", "", 1)
+    await turn()
+    assert.deepStrictEqual([pump.taken(), pump.isWaiting()], [0, true])
+    take()
+    assert.deepStrictEqual([pump.taken(), pump.isWaiting()], [1, false])
+  })
+
   it("sends out what waits before a failure", async () => {
     const { pump, take, texts } = start()
     let sent = 0
