@@ -12,6 +12,8 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    // Tests of what tests use have a run of their own: `npm run test:stand-ins`.
+    exclude: ["test/support/**"],
     globalSetup: ["test/support/globalSetup.ts"],
     pool: "forks",
     // Most of a test's time is waiting for other processes, so that even two cores have room for two files at once.

@@ -204,14 +204,20 @@ const proxy = async () => {
 }
 
 const measureIdle = async () => {
-  const standIn = path.join(root, "test/support/engines/ollama.mjs")
+  const standIn = await build({
+    entryPoints: [path.join(root, "test/support/engines/ollama.mjs")],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    write: false
+  })
   await images.importImage({
     socket: engine.socket,
     name: "orchion-bench:ollama",
     files: {
       ...await images.busyboxFiles(),
       ...await images.nodeFiles(),
-      "opt/ollama.mjs": { content: fs.readFileSync(standIn) },
+      "opt/ollama.mjs": { content: standIn.outputFiles[0].contents },
       "bin/ollama": { link: "/opt/ollama.mjs" },
       root: { directory: true, mode: 0o700 }
     },

@@ -1,7 +1,6 @@
 import * as fs from "node:fs"
 import * as http from "node:http"
 import * as net from "node:net"
-import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -79,13 +78,10 @@ const chat = (standIn: StandIns.StandIn, body: Body) => post(`${standIn.url}/v1/
 
 const lines = (text: string): ReadonlyArray<Body> => text.trim().split("\n").map((line) => JSON.parse(line) as Body)
 
-it("have one shared part", () => {
-  const shared = (kind: StandIns.Kind) => {
-    const text = fs.readFileSync(path.join(import.meta.dirname, `${kind}.mjs`), "utf8")
-    return /^\/\/ ==== shared[^]*^\/\/ ==== end of the shared part/m.exec(text)?.[0]
-  }
-  assert.isAbove(shared("vllm")?.length ?? 0, 1000)
-  assert.strictEqual(shared("vllm"), shared("ollama"))
+it.each(["vllm", "ollama"] as const)("fits %s into one file, as an image needs it", async (kind) => {
+  const text = Buffer.from(await StandIns.bundled(kind)).toString("utf8")
+  assert.match(text, /^#!.*node\n/)
+  assert.notMatch(text, /from "\.\//)
 })
 
 describe.each(["vllm", "ollama"] as const)("The stand-in for %s", (kind) => {

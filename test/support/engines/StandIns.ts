@@ -7,6 +7,7 @@
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
+import { once } from "node:events"
 import * as fs from "node:fs/promises"
 import * as http from "node:http"
 import * as net from "node:net"
@@ -14,6 +15,7 @@ import * as path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { build } from "esbuild"
 import type * as Scope from "effect/Scope"
 import type { TestEngine } from "../DockerTest.js"
 import * as images from "../images.js"
@@ -337,22 +339,23 @@ export interface StandIn {
   readonly stop: (signal?: NodeJS.Signals) => Promise<Exit>
 }
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = net.createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
+/** Held together, so that they differ. */
+const freePorts = async (count: number): Promise<ReadonlyArray<number>> => {
+  const servers = Array.from({ length: count }, () => net.createServer().listen(0, "127.0.0.1"))
+  await Promise.all(servers.map((server) => once(server, "listening")))
+  const ports = servers.map((server) => (server.address() as net.AddressInfo).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
 
 /** Runs one as a child process. With Ollama, give it a store of its own by `env: { OLLAMA_MODELS }`. */
 export const start = async (kind: Kind, options: StartOptions = {}): Promise<StandIn> => {
-  const port = options.port ?? await freePort()
+  const [free = 0, own = 0] = await freePorts(2)
+  const port = options.port ?? free
   const args = kind === "vllm"
     ? [...options.args ?? ["test/model"], "--host", "127.0.0.1", "--port", String(port)]
     : ["serve"]
-  const switches = { controlPort: 0, ...options.switches }
+  const switches = { controlPort: own, ...options.switches }
   const child = spawn(process.execPath, [fileOf(kind), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
@@ -464,6 +467,20 @@ const config: Record<Kind, { readonly file: string; readonly changes: ReadonlyAr
   }
 }
 
+/** A stand-in as one file, which runs with nothing but Node. */
+export const bundled = async (kind: Kind): Promise<Uint8Array> => {
+  const { outputFiles } = await build({
+    entryPoints: [fileOf(kind)],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    write: false
+  })
+  const [file] = outputFiles
+  if (file === undefined) throw new Error(`esbuild made nothing of ${fileOf(kind)}`)
+  return file.contents
+}
+
 const imageFiles = async (): Promise<Record<string, TarEntry>> => {
   const files: Record<string, TarEntry> = {
     ...await images.busyboxFiles(),
@@ -473,7 +490,7 @@ const imageFiles = async (): Promise<Record<string, TarEntry>> => {
     root: { directory: true, mode: 0o700 }
   }
   for (const kind of ["vllm", "ollama"] as const) {
-    files[`opt/standin/${kind}.mjs`] = { content: await fs.readFile(fileOf(kind)) }
+    files[`opt/standin/${kind}.mjs`] = { content: await bundled(kind) }
     files[config[kind].file] = { link: `/opt/standin/${kind}.mjs` }
   }
   return files
@@ -485,8 +502,7 @@ export const removeVolume = async (socket: string, name: string): Promise<void> 
 }
 
 const repositoryName = async (): Promise<string> => {
-  const sources = [fileOf("vllm"), fileOf("ollama"), import.meta.filename]
-  const contents = await Promise.all(sources.map((file) => fs.readFile(file)))
+  const contents = [await bundled("vllm"), await bundled("ollama"), await fs.readFile(import.meta.filename)]
   return `orchion-test-${digest(process.version, String((await fs.stat(process.execPath)).size), ...contents)}`
 }
 
