@@ -21,7 +21,18 @@ export * as DockerError from "./docker/api/DockerError.js"
 export * as DockerodeDocker from "./docker/DockerodeDocker.js"
 export * as DeferredDocker from "./docker/DeferredDocker.js"
 export * as EmbeddedOrchestrator from "./embedded/EmbeddedOrchestrator.js"
-export { type EngineActivity, type EngineName, Engines, type RunningEngine } from "./engine/Engine.js"
+export * as EngineDiagnosis from "./engine/Diagnosis.js"
+export {
+  type EngineActivity,
+  type EngineName,
+  EngineNotStarted,
+  Engines,
+  ModelUnavailable,
+  type RunningEngine
+} from "./engine/Engine.js"
+export * from "./engine/EngineDriver.js"
+export * as EnginePlan from "./engine/EnginePlan.js"
+export * as OpenAiProbe from "./engine/OpenAiProbe.js"
 export * as EngineSupervisor from "./engine/EngineSupervisor.js"
 export { defaults as defaultEngineTimes, type EngineTimes } from "./engine/EngineTimes.js"
 export { Machine, type MachineFacts } from "./engine/Machine.js"

@@ -1,4 +1,6 @@
 /** The programs under `examples/`, compiled by the type check and run here as a user would run them. */
+import * as http from "node:http"
+import type * as net from "node:net"
 import * as path from "node:path"
 import { build } from "esbuild"
 import { afterEach, assert, describe, it } from "vitest"
@@ -41,6 +43,22 @@ describe("the examples", () => {
     assert.match(ended.stdout, /the agent runs as [0-9a-f-]{36}/)
     assert.match(ended.stdout, /a heartbeat/)
     assert.strictEqual(ended.code, 0, ended.stderr)
+  })
+
+  it("own-engine serves what an engine of the program's own serves", async () => {
+    const engine = http.createServer((request, response) => {
+      response.end(request.url === "/v1/models" ? JSON.stringify({ data: [{ id: "tiny" }] }) : "ok")
+    })
+    await new Promise<void>((resolve) => engine.listen(0, "127.0.0.1", resolve))
+    try {
+      const { port } = engine.address() as net.AddressInfo
+      const ended = await runScript(await compile("own-engine"), [temporaryFolder(), `http://127.0.0.1:${port}`])
+      assert.match(ended.stdout, /^llamacpp serves tiny$/m)
+      assert.strictEqual(ended.code, 0, ended.stderr)
+    } finally {
+      engine.close()
+      engine.closeAllConnections()
+    }
   })
 
   it("list-nodes lists the nodes of a cluster", async () => {

@@ -50,6 +50,7 @@ export class NodeEngines extends Context.Tag("@orchion/node-agent/NodeEngines")<
     const own = yield* EngineDrivers
     const configured = yield* drivers.make(config, { "--agent-port": config.agentPort })
     const all = [...configured, ...own]
+    yield* Effect.forEach(drivers.unusedSettings(config), (text) => Effect.logWarning(text), { discard: true })
     const before = ((yield* state.read(fileName)) ?? "").trim()
     const wanted = [
       ...all.filter(({ publishes }) => publishes !== undefined).map(({ name }) => name),

@@ -161,3 +161,21 @@ export const gpuParts = (
     }
   }
 }
+
+/** A plan of a container, from what is particular to its engine; or the refusal that a fault in the spec comes to. */
+export const containerPlan = (
+  of: EngineContainer.EngineIdentity & { readonly title: string },
+  { gpus, spec, ...rest }: Pick<ContainerPlan, "apiKey" | "baseUrl" | "model"> & {
+    readonly spec: Omit<ContainerSpec.ContainerSpecInput, "name" | "labels">
+    readonly gpus?: GpuSelection | undefined
+    readonly findings?: ReadonlyArray<Finding>
+  }
+): Either.Either<ContainerPlan, EngineRefused> =>
+  Either.map(specOf(of, spec), (spec): ContainerPlan => ({
+    _tag: "Container",
+    name: of.engine,
+    spec,
+    gpus,
+    findings: [],
+    ...rest
+  }))

@@ -39,6 +39,26 @@ const modules: ReadonlyArray<DriverModule> = [
   { enabled: ExternalSettings.enabled, load: async () => (await import("./external/ExternalDriver.js")).make }
 ]
 
+/** The settings of each engine, which are of use only while it is enabled, and the flag that enables it. */
+const owned = [
+  { name: VllmSettings.name, title: VllmSettings.title, table: VllmSettings.table, flag: "--enable-vllm" },
+  { name: OllamaSettings.name, title: OllamaSettings.title, table: OllamaSettings.table, flag: "--enable-ollama" }
+]
+
+/** A sentence for each engine that is not enabled although settings of it are given. */
+export const unusedSettings = (settings: EngineSettings): ReadonlyArray<string> => {
+  const names = enabled(settings)
+  if (settings.enginesOnDemand) return []
+  return owned.filter(({ name }) => !names.includes(name)).flatMap(({ flag, table, title }) => {
+    const given = Object.entries(table)
+      .filter(([key]) => settings.provenance(key as keyof typeof table & keyof EngineSettings & string).isGiven)
+      .map(([, setting]) => `--${setting.name}`)
+      .filter((name) => name !== flag)
+    if (given.length === 0) return []
+    return [`${given.join(", ")} ${given.length === 1 ? "has" : "have"} no effect: ${title} is not enabled (${flag})`]
+  })
+}
+
 const titles = new Map<EngineName, string>([
   [VllmSettings.name, VllmSettings.title],
   [OllamaSettings.name, OllamaSettings.title]

@@ -10,7 +10,7 @@ import * as OllamaDiagnosis from "../../src/engine/ollama/OllamaDiagnosis.js"
 import * as OllamaLog from "../../src/engine/ollama/OllamaLog.js"
 import * as VllmDiagnosis from "../../src/engine/vllm/VllmDiagnosis.js"
 import * as VllmLog from "../../src/engine/vllm/VllmLog.js"
-import * as VllmProbe from "../../src/engine/vllm/VllmProbe.js"
+import * as OpenAiProbe from "../../src/engine/OpenAiProbe.js"
 
 /** Pieces of lines that mean something, in any order, with anything between them. */
 const piece = FastCheck.oneof(
@@ -70,7 +70,7 @@ describe("any line", () => {
     assert.isBoolean(VllmLog.isNoise(text) && OllamaLog.isNoise(text))
     OllamaApi.partlyOnCpu(text)
     OllamaApi.modelsOf(text)
-    VllmProbe.modelsOf(text)
+    OpenAiProbe.modelsOf(text)
     assert.isNotEmpty(OllamaDiagnosis.ofPull("m", text).message)
   })
 

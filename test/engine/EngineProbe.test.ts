@@ -47,7 +47,10 @@ const vllm = (
       "vllm-port": String(standIn.port),
       "vllm-arg": args
     })
-    const probe = VllmProbe.make(planned(VllmPlan.plan(own, machine())), VllmPlan.servedNames(own), checkDeadline)
+    const probe = VllmProbe.make(
+      { ...planned(VllmPlan.plan(own, machine())), model: VllmPlan.servedName(own) },
+      checkDeadline
+    )
     return { ...standIn, probe }
   })
 
@@ -238,10 +241,10 @@ describe("vLLM", () => {
       const { port, probe } = yield* vllm({}, ["--served-model-name", "mine", "--api-key", "a-secret-key"])
       assert.deepStrictEqual(yield* probe.ready(silent), ["mine"])
       const own = settings({ "vllm-model": "org/model", "vllm-gpus": "none", "vllm-port": String(port) })
-      const keyless = VllmProbe.make(planned(VllmPlan.plan(own, machine())), ["mine"], deadline)
+      const keyless = VllmProbe.make({ ...planned(VllmPlan.plan(own, machine())), model: "mine" }, deadline)
       assert.strictEqual((yield* Effect.flip(keyless.check)).reason, "/v1/models answers with status 401")
       const env = { VLLM_API_KEY: "a-secret-key" }
-      const other = VllmProbe.make(planned(VllmPlan.plan(own, machine([], { env }))), ["other"], deadline)
+      const other = VllmProbe.make({ ...planned(VllmPlan.plan(own, machine([], { env }))), model: "other" }, deadline)
       assert.strictEqual((yield* Effect.flip(other.check)).reason, "it does not list other")
     }))
 
@@ -300,7 +303,7 @@ describe("whatever an engine answers", () => {
       let body = ""
       const port = yield* answering((_, response) => response.end(body))
       const plan = ollamaPlan(port)
-      const [one, other] = [ollamaProbe(plan, deadline), VllmProbe.make(plan, ["llama2"], deadline)]
+      const [one, other] = [ollamaProbe(plan, deadline), VllmProbe.make({ ...plan, model: "llama2" }, deadline)]
       const counts = yield* Effect.promise(() =>
         FastCheck.check(
           FastCheck.asyncProperty(text, async (answer) => {
@@ -314,36 +317,40 @@ describe("whatever an engine answers", () => {
         )
       )
       assert.isFalse(counts.failed, JSON.stringify(counts.counterexample))
-    })))
+    })), 120_000)
 
-  it.effect("to a pull ends it with a reason or success, with figures that are bytes", () =>
-    Effect.scoped(Effect.gen(function*() {
-      let lines: ReadonlyArray<string> = []
-      const port = yield* answering(withoutModels((_, response) => {
-        // The last line is one that lasts, so that nothing is tried again.
-        response.end([...lines, "{\"error\":\"file does not exist\"}", ""].join("\n"))
-      }))
-      const probe = ollamaProbe(ollamaPlan(port), deadline)
-      const { onProgress, told } = progress()
-      const size = FastCheck.oneof(FastCheck.integer(), FastCheck.double({ noNaN: true, noDefaultInfinity: true }))
-      const line = FastCheck.record({ digest: FastCheck.constantFrom("a", "b"), total: size, completed: size }, {
-        requiredKeys: ["digest"]
-      })
-      const counts = yield* Effect.promise(() =>
-        FastCheck.check(
-          FastCheck.asyncProperty(FastCheck.array(line, { maxLength: 5 }), async (some) => {
-            lines = some.map((value) => JSON.stringify(value))
-            const diagnosis = await Effect.runPromise(failureOf(probe.ready(onProgress)))
-            assert.strictEqual(diagnosis.cause, "model-not-found")
-          }),
-          { numRuns: 50 }
+  it.effect(
+    "to a pull ends it with a reason or success, with figures that are bytes",
+    () =>
+      Effect.scoped(Effect.gen(function*() {
+        let lines: ReadonlyArray<string> = []
+        const port = yield* answering(withoutModels((_, response) => {
+          // The last line is one that lasts, so that nothing is tried again.
+          response.end([...lines, "{\"error\":\"file does not exist\"}", ""].join("\n"))
+        }))
+        const probe = ollamaProbe(ollamaPlan(port), deadline)
+        const { onProgress, told } = progress()
+        const size = FastCheck.oneof(FastCheck.integer(), FastCheck.double({ noNaN: true, noDefaultInfinity: true }))
+        const line = FastCheck.record({ digest: FastCheck.constantFrom("a", "b"), total: size, completed: size }, {
+          requiredKeys: ["digest"]
+        })
+        const counts = yield* Effect.promise(() =>
+          FastCheck.check(
+            FastCheck.asyncProperty(FastCheck.array(line, { maxLength: 5 }), async (some) => {
+              lines = some.map((value) => JSON.stringify(value))
+              const diagnosis = await Effect.runPromise(failureOf(probe.ready(onProgress)))
+              assert.strictEqual(diagnosis.cause, "model-not-found")
+            }),
+            { numRuns: 50 }
+          )
         )
-      )
-      assert.isFalse(counts.failed, JSON.stringify(counts.counterexample))
-      for (const { bytes } of told) {
-        for (const figure of [bytes?.done ?? 0, bytes?.total ?? 0]) {
-          assert.isTrue(Number.isSafeInteger(figure) && figure >= 0, String(figure))
+        assert.isFalse(counts.failed, JSON.stringify(counts.counterexample))
+        for (const { bytes } of told) {
+          for (const figure of [bytes?.done ?? 0, bytes?.total ?? 0]) {
+            assert.isTrue(Number.isSafeInteger(figure) && figure >= 0, String(figure))
+          }
         }
-      }
-    })))
+      })),
+    120_000
+  )
 })

@@ -199,7 +199,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       const settings = yield* vllm({ eatMib: -1, eatAt: "weights" })
       const agent = yield* Supervised.start({ nodeId: another(), settings: { ...settings, "vllm-memory": "128MiB" } })
       const failed = yield* agent.until(({ state }) => state === "failed")
-      assert.match(failed.detail, /more than its 128\.0 MiB of memory.*--vllm-memory/)
+      assert.match(failed.detail, /more than its 128 MiB of memory.*--vllm-memory/)
     })))
 
   it.live("take a start that goes on in silence for stalled, and one that writes for none", () =>

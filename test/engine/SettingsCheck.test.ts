@@ -93,4 +93,17 @@ describe("settings of engines that contradict each other", () => {
     assert.deepStrictEqual(drivers.enabled(settings({})), [])
     assert.deepStrictEqual(drivers.enabled(settings({ ...ollama, ...vllm })), ["vllm", "ollama"])
   })
+
+  it("have no effect without the engine, and are said to", () => {
+    const unused = (values: Values) => drivers.unusedSettings(settings(values))
+    assert.deepStrictEqual(unused({ "ollama-model": "m", "ollama-gpus": "none", ...vllm }), [
+      "--ollama-model, --ollama-gpus have no effect: Ollama is not enabled (--enable-ollama)"
+    ])
+    assert.deepStrictEqual(unused({ "vllm-port": "8000" }), [
+      "--vllm-port has no effect: vLLM is not enabled (--enable-vllm)"
+    ])
+    assert.deepStrictEqual(unused({ "ollama-url": "http://127.0.0.1:11434", "ollama-model": "m" }), [])
+    assert.deepStrictEqual(unused({ "enable-ollama": "false", "engines-on-demand": "true", "ollama-model": "m" }), [])
+    assert.deepStrictEqual(unused({}), [])
+  })
 })

@@ -13,7 +13,8 @@ import * as Ollama from "../ollama/OllamaSettings.js"
 import * as OllamaProbe from "../ollama/OllamaProbe.js"
 import * as OllamaPull from "../ollama/OllamaPull.js"
 import * as Vllm from "../vllm/VllmSettings.js"
-import * as AnyModelProbe from "./AnyModelProbe.js"
+import * as VllmProbe from "../vllm/VllmProbe.js"
+import * as AnyOllamaProbe from "./AnyOllamaProbe.js"
 
 /** More than any API key has. */
 const maxKeyBytes = 4096
@@ -104,7 +105,7 @@ const vllmOf = (settings: EngineSettings, url: string): EngineDriver => {
       keyVariable: "VLLM_API_KEY"
     },
     model,
-    { probe: (plan, deadline) => AnyModelProbe.vllm(plan, model, deadline) }
+    { probe: (plan, deadline) => VllmProbe.make({ ...plan, model }, deadline) }
   )
 }
 
@@ -125,7 +126,7 @@ const ollamaOf = (settings: EngineSettings, url: string): EngineDriver => {
       maxChoices: 1,
       probe: (plan, deadline) =>
         model === ""
-          ? AnyModelProbe.ollama(plan, deadline)
+          ? AnyOllamaProbe.make(plan, deadline)
           : OllamaProbe.make({ ...plan, model, hasGpu: false }, deadline),
       pull: OllamaPull.once
     }

@@ -102,6 +102,12 @@ const withScope = <A, E>(
     (scope, exit) => keep && Exit.isInterrupted(exit) ? Effect.void : Scope.close(scope, Exit.void)
   )
 
+const isUnresponsive = ({ cause }: Diagnosis.Diagnosis): boolean => cause === "unhealthy" || cause === "stalled"
+
+/** A container that does not answer is given no time to stop. */
+const discard = ({ containerId, supervision: { docker } }: EngineRun.ContainerRun): Effect.Effect<void> =>
+  Effect.ignore(docker.remove(containerId, { force: true }))
+
 export interface Options {
   /** Reads the machine again. */
   readonly replan: Effect.Effect<EnginePlan, EngineRefused>
@@ -154,7 +160,7 @@ export const phase = (
                     : Diagnosis.text(error.diagnosis)
                 })
               }),
-              error._tag === "RunFailed" && error.diagnosis.cause === "unhealthy" ? Starting.discard(run) : Effect.void
+              error._tag === "RunFailed" && isUnresponsive(error.diagnosis) ? discard(run) : Effect.void
             )
           )
         )

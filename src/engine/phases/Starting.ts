@@ -32,7 +32,6 @@ const stall = (run: ContainerRun): Effect.Effect<never, RunFailed> => {
       const isMoving = bytes !== undefined && Option.exists(moved, (now) => now - bytes >= notableBytes)
       if (isMoving) yield* sign(run)
       if ((yield* silenceOf) < Duration.toMillis(times.silence)) return Option.getOrElse(moved, () => bytes)
-      yield* discard(run)
       return yield* new RunFailed({ diagnosis: Diagnosis.stalled(driver.diagnosis, times.silence, log.lines()) })
     })
   return endlessly<number | undefined, RunFailed>(undefined, look)
@@ -51,10 +50,6 @@ const unreachable = ({ plan, signs, supervision: { driver } }: ContainerRun): Ef
       diagnosis: Diagnosis.unreachable(driver.diagnosis, plan.baseUrl, agentInContainer)
     })
   }).pipe(Effect.forever)
-
-/** A container that does not answer is given no time to stop. */
-export const discard = ({ containerId, supervision: { docker } }: ContainerRun): Effect.Effect<void> =>
-  Effect.ignore(docker.remove(containerId, { force: true }))
 
 /** Ends with the names that the engine answers to. */
 export const phase = (run: ContainerRun): Effect.Effect<ReadonlyArray<string>, RunFailed> => {

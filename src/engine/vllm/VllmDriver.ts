@@ -7,7 +7,7 @@ import * as SettingsCheck from "../SettingsCheck.js"
 import { badArgument } from "./VllmArguments.js"
 import { diagnosis } from "./VllmDiagnosis.js"
 import * as VllmLog from "./VllmLog.js"
-import { memoryShortage, plan, servedNames } from "./VllmPlan.js"
+import { memoryShortage, plan, servedName } from "./VllmPlan.js"
 import * as VllmProbe from "./VllmProbe.js"
 import { name, title } from "./VllmSettings.js"
 
@@ -46,7 +46,7 @@ export const make = (settings: EngineSettings): Either.Either<EngineDriver, Inva
       refuse: (problem, expected) => settings.refuse("vllmPort", problem, expected)
     },
     plan: (machine) => plan(settings, machine),
-    probe: (plan, checkDeadline) => VllmProbe.make(plan, servedNames(settings), checkDeadline),
+    probe: (plan, checkDeadline) => VllmProbe.make({ ...plan, model: servedName(settings) }, checkDeadline),
     log: VllmLog.reader,
     diagnosis,
     memoryShortage: (plan) => memoryShortage(settings, plan)

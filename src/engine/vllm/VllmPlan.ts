@@ -233,8 +233,6 @@ export const memoryShortage = (
   return undefined
 }
 
-/** The names that it will answer to. */
-export const servedNames = (settings: EngineSettings): ReadonlyArray<string> => {
-  const name = optionOf(settings.vllmArgs, "--served-model-name")
-  return [name ?? settings.vllmModel]
-}
+/** The name that it will answer to. */
+export const servedName = (settings: EngineSettings): string =>
+  optionOf(settings.vllmArgs, "--served-model-name") ?? settings.vllmModel

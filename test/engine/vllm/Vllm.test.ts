@@ -300,9 +300,9 @@ describe("vLLM's further arguments", () => {
   })
 
   it("name the model that it answers to", () => {
-    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-model": "a/b" })), ["a/b"])
-    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-arg": ["--served-model-name", "x", "y"] })), ["x"])
-    assert.deepStrictEqual(VllmPlan.servedNames(settings({ "vllm-arg": ["--served_model_name=x"] })), ["x"])
+    assert.strictEqual(VllmPlan.servedName(settings({ "vllm-model": "a/b" })), "a/b")
+    assert.strictEqual(VllmPlan.servedName(settings({ "vllm-arg": ["--served-model-name", "x", "y"] })), "x")
+    assert.strictEqual(VllmPlan.servedName(settings({ "vllm-arg": ["--served_model_name=x"] })), "x")
   })
 })
 
