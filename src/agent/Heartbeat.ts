@@ -49,7 +49,7 @@ export const make = (
       ).pipe(Effect.annotateLogs("event", "orchestrator.forgot"))
     })
 
-    const heartbeat = orchestrator.heartbeat(reporter.nodeId).pipe(
+    const heartbeat = orchestrator.heartbeat(reporter.nodeId, reporter.instanceId).pipe(
       Effect.catchTags({
         UnknownNode: () => Effect.zipRight(reporter.register, logForgotten),
         OrchestratorUnimplemented: (error) =>

@@ -1,4 +1,5 @@
 /** What the orchestrator is told of this node, and when. */
+import { randomUUID } from "node:crypto"
 import * as os from "node:os"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -58,6 +59,8 @@ export class Reporter extends Context.Tag("@orchion/node-agent/Reporter")<
   Reporter,
   {
     readonly nodeId: string
+    /** Of this process: an orchestrator notices two agents with one node id by it. */
+    readonly instanceId: string
     /** `as node 3f… (10.0.0.7:50052)`. */
     readonly description: Effect.Effect<string>
     /** Registers with what is known now, waiting for no probe; the first time before any probe has begun. */
@@ -83,12 +86,14 @@ const makeSender = Effect.gen(function*() {
   const router = yield* InferenceRouter
   const server = yield* NodeAgentServer
   const hostname = Option.getOrElse(config.hostname, () => os.hostname())
+  const instanceId = randomUUID()
   const labels = NodeLabel.toRecord(config.labels)
   const reported = yield* Ref.make(Option.none<Reported>())
 
   const remember = (told: Told) =>
     Effect.flatMap(Clock.currentTimeMillis, (at) => Ref.set(reported, Option.some({ ...told, at })))
   return {
+    instanceId,
     reported: Ref.get(reported),
     engineReports: () => EngineStats.added(engines.reports(), router),
     tell: Effect.fn("Reporter.tell")(function*(known: NodeCapabilities): Effect.fn.Return<Told> {
@@ -107,7 +112,7 @@ const makeSender = Effect.gen(function*() {
       }
     }),
     register: Effect.fn("Reporter.register")(function*(told: Told) {
-      yield* orchestrator.register({ id: identity.nodeId, hostname, ...told })
+      yield* orchestrator.register({ id: identity.nodeId, hostname, instanceId, ...told })
       yield* remember(told)
     }),
     update: Effect.fn("Reporter.update")(function*(told: Told) {
@@ -202,6 +207,7 @@ const make = Effect.gen(function*() {
 
   return Reporter.of({
     nodeId,
+    instanceId: sender.instanceId,
     description: Effect.map(
       sender.reported,
       Option.match({

@@ -5,41 +5,64 @@ import * as os from "node:os"
 import * as Effect from "effect/Effect"
 import type { HostPort } from "./HostPort.js"
 
+/** A callback of Node's that may throw, too: without file descriptors, for one. */
+const bridge = <A>(
+  start: (succeed: (value: A) => void, fail: (error: unknown) => void) => (() => void) | undefined
+): Effect.Effect<A, Error> =>
+  Effect.async<A, Error>((resume) => {
+    const fail = (error: unknown) => resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    try {
+      const stop = start((value) => resume(Effect.succeed(value)), fail)
+      return stop === undefined ? undefined : Effect.sync(stop)
+    } catch (error) {
+      return fail(error)
+    }
+  })
+
 const lookup = (host: string): Effect.Effect<dns.LookupAddress, Error> =>
-  Effect.async<dns.LookupAddress, Error>((resume) =>
-    dns.lookup(
-      host,
-      (error, address, family) => resume(error === null ? Effect.succeed({ address, family }) : Effect.fail(error))
-    )
-  )
+  bridge((succeed, fail) => {
+    dns.lookup(host, (error, address, family) => error === null ? succeed({ address, family }) : fail(error))
+    return undefined
+  })
 
 /**
  * The local address that packets to a peer leave from, without an IPv6 zone. The kernel chooses it when a datagram socket
- * is connected; nothing is sent. Fails after 1 s, or when the name does not resolve or there is no route.
+ * is connected; nothing is sent. Fails after 1 s, or when the name does not resolve, there is no route, or the system
+ * refuses a socket.
  */
 export const towards = ({ host, port }: HostPort): Effect.Effect<string, Error> =>
   lookup(host).pipe(
     Effect.flatMap(({ address, family }) =>
-      Effect.async<string, Error>((resume) => {
+      bridge<string>((succeed, fail) => {
         const socket = dgram.createSocket(family === 6 ? "udp6" : "udp4")
+        let isOpen = true
         const close = () => {
+          if (!isOpen) return
+          isOpen = false
           socket.removeAllListeners()
           // An error that arrives after the answer is of no interest, but without a listener it would be fatal.
           socket.on("error", () => {})
-          socket.close()
+          try {
+            socket.close()
+          } catch {
+            // It never came to be.
+          }
         }
         socket.once("error", (error) => {
           close()
-          resume(Effect.fail(error))
+          fail(error)
         })
         // Not as connect's callback, which is also called with an error.
         socket.once("connect", () => {
-          const local = socket.address().address
+          try {
+            succeed(socket.address().address.replace(/%.*$/, ""))
+          } catch (error) {
+            fail(error)
+          }
           close()
-          resume(Effect.succeed(local.replace(/%.*$/, "")))
         })
         socket.connect(port, address)
-        return Effect.sync(close)
+        return close
       })
     ),
     Effect.timeoutFail({ duration: "1 second", onTimeout: () => new Error("no answer from DNS within 1 s") })

@@ -94,3 +94,34 @@ describe("an address with a port", () => {
     }
   })
 })
+
+describe("any text as a duration", () => {
+  it("is read without a throw, as a finite time that is not negative or as nothing", () => {
+    const unit = FastCheck.constantFrom("0", "9", ".", "-", "ns", "us", "µs", "ms", "s", "m", "h", "e", " ", "\ud83d")
+    FastCheck.assert(
+      FastCheck.property(FastCheck.oneof(FastCheck.string({ unit }), FastCheck.string({ unit: "binary" })), (text) => {
+        const read = GoDuration.parse(text)
+        if (Option.isSome(read)) {
+          const millis = Duration.toMillis(read.value)
+          assert.isTrue(Number.isFinite(millis) && millis >= 0)
+        }
+      }),
+      { numRuns: 5_000 }
+    )
+  })
+
+  it("is what was written, to the millisecond", () => {
+    FastCheck.assert(FastCheck.property(FastCheck.nat(10 ** 9), (millis) => {
+      const text = GoDuration.format(Duration.millis(millis))
+      assert.strictEqual(Option.getOrUndefined(Option.map(GoDuration.parse(text), Duration.toMillis)), millis)
+    }))
+  })
+
+  it("is read in linear time", () => {
+    for (const part of ["1", "1.", ".", "1s", "9.9"]) {
+      const startedAt = performance.now()
+      GoDuration.parse(part.repeat(Math.ceil(1024 ** 2 / part.length)))
+      assert.isBelow(performance.now() - startedAt, 2_000, part)
+    }
+  })
+})
