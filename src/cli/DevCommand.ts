@@ -68,7 +68,7 @@ export const run = Effect.fn("DevCommand.run")(function*(sources: ReadonlyArray<
     start: Effect.gen(function*() {
       yield* engineProgress(config, log)
       yield* announce
-      return (yield* Agent).join
+      return Effect.raceFirst((yield* Agent).join, (yield* EmbeddedOrchestrator).join)
     })
   })
 })

@@ -1,6 +1,7 @@
 /** `node-agent orchestrator`: the embedded orchestrator alone. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as HostPort from "../net/HostPort.js"
 import * as OrchestratorSettings from "../embedded/OrchestratorSettings.js"
 import type { Source } from "../config/Source.js"
@@ -34,7 +35,9 @@ export const embedded = (settings: OrchestratorSettings.OrchestratorSettings) =>
     host: settings.bindAddress,
     port: settings.port,
     httpPort: settings.httpPort,
-    heartbeatTimeout: settings.heartbeatTimeout
+    heartbeatTimeout: settings.heartbeatTimeout,
+    publicUrl: Option.getOrUndefined(settings.publicUrl),
+    allowOrigins: settings.allowOrigin
   }).pipe(
     Layer.catchAll((error) => Layer.fail(refuse(settings, error._tag === "GrpcBindError" ? "port" : "httpPort", error)))
   )
@@ -57,12 +60,12 @@ export const run = Effect.fn("OrchestratorCommand.run")(function*(sources: Reado
     log,
     layer: embedded(settings),
     start: Effect.gen(function*() {
-      const { httpPort, port } = yield* EmbeddedOrchestrator.EmbeddedOrchestrator
+      const { httpPort, join, port } = yield* EmbeddedOrchestrator.EmbeddedOrchestrator
       yield* banner(
         "The orchestrator is running. Press Ctrl-C to stop it.",
         addresses(settings.bindAddress, port, httpPort)
       )
-      return Effect.never
+      return join
     })
   })
 })

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Daemon from "../effect/Daemon.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
 import * as Health from "../grpc/Health.js"
+import * as Reflection from "../grpc/Reflection.js"
 import * as HostPort from "../net/HostPort.js"
 import * as HttpListener from "../net/HttpListener.js"
 import { version } from "../Version.js"
@@ -49,6 +50,8 @@ export interface EmbeddedOrchestratorOptions {
   readonly allowOrigins?: ReadonlyArray<string> | undefined
   /** Decides who may use the HTTP API. Default: everybody who reaches it. The gRPC services are not asked about. */
   readonly authenticate?: Authenticate | undefined
+  /** How often a comment says that nothing of a streamed chat has come yet. Default 15 s. */
+  readonly comments?: Duration.DurationInput | undefined
 }
 
 /** A running orchestrator. */
@@ -96,10 +99,11 @@ const makeWithDaemons = (options: EmbeddedOrchestratorOptions) =>
     const jobs = yield* Jobs.make(dispatcher)
     const ports: Array<number> = []
     const services = OrchestratorServices.make({ registry, dispatcher, jobs, ownPorts: () => ports })
-    const health = yield* Health.make(services.map(({ service }) => service.name))
+    const names = services.map(({ service }) => service.name)
+    const health = yield* Health.make(names)
     const grpc = yield* GrpcServer.make(
       { host, port: options.port ?? 50051, maxReceiveBytes: maxBodyBytes },
-      [...services, health.service]
+      [...services, health.service, Reflection.make([...names, health.service.service.name])]
     )
     const handler = yield* HttpApi.make({
       registry,
@@ -111,6 +115,7 @@ const makeWithDaemons = (options: EmbeddedOrchestratorOptions) =>
         allowOrigins: options.allowOrigins
       },
       authenticate: options.authenticate,
+      comments: options.comments,
       hello: () => ({
         version,
         grpc_port: grpc.port,

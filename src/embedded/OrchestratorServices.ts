@@ -134,7 +134,7 @@ const orchestrator = (parts: Parts) => {
   const { jobs, registry } = parts
   return GrpcServer.serve(OrchestratorService)({
     RegisterNode: ({ node }, { peer }) => register(parts, node, peer),
-    UpdateNode: ({ capabilities, node_id }) =>
+    UpdateNode: ({ capabilities, leaving, node_id }) =>
       Effect.gen(function*() {
         yield* validId(node_id)
         if (capabilities === null) return yield* invalid("the request has no capabilities")
@@ -143,6 +143,7 @@ const orchestrator = (parts: Parts) => {
           registry.update(node_id, described.capabilities, described.bytes),
           (error) => error._tag === "RegistryFull" ? full(error) : unknownNode(error)
         )
+        if (leaving) yield* Effect.mapError(registry.leave(node_id), unknownNode)
         return {}
       }),
     Heartbeat: ({ node_id }) =>

@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import type { InvalidSetting } from "../config/Setting.js"
 import * as GrpcServer from "../grpc/GrpcServer.js"
 import * as Health from "../grpc/Health.js"
+import * as Reflection from "../grpc/Reflection.js"
 import { NodeAgentService } from "../proto/OrchionV1.js"
 import { InferenceRouter } from "./InferenceRouter.js"
 import { InferenceSettings } from "./InferenceSettings.js"
@@ -44,7 +45,7 @@ export const make: Effect.Effect<
     Embeddings: (request) => gate.admit(router.embeddings(request))
   })
   const { port } = yield* Effect.mapError(
-    listen([service, health.service], settings),
+    listen([service, health.service, Reflection.make([NodeAgentService.name, health.service.service.name])], settings),
     (error) =>
       settings.refuse("agentPort", error.message, "a free port, or 0 to have one picked", {
         mayPass: error.reason === "in-use" || error.reason === "other"

@@ -1,6 +1,10 @@
 /** The services of `proto/orchion/v1`, and the standard one of health, with the types that `npm run proto` generates. */
 import * as GrpcService from "../grpc/GrpcService.js"
 import { serviceDefinition } from "./Definitions.js"
+import type {
+  ServerReflectionDefinition,
+  ServerReflectionHandlers
+} from "./generated/grpc/reflection/v1/ServerReflection.js"
 import type { HealthDefinition, HealthHandlers } from "./generated/grpc/health/v1/Health.js"
 import type { LogStreamerDefinition, LogStreamerHandlers } from "./generated/orchion/v1/LogStreamer.js"
 import type { NodeAgentDefinition, NodeAgentHandlers } from "./generated/orchion/v1/NodeAgent.js"
@@ -15,3 +19,6 @@ export const OrchionLLMService = service<OrchionLLMDefinition, OrchionLLMHandler
 export const NodeAgentService = service<NodeAgentDefinition, NodeAgentHandlers>("orchion.v1.NodeAgent")
 export const LogStreamerService = service<LogStreamerDefinition, LogStreamerHandlers>("orchion.v1.LogStreamer")
 export const HealthService = service<HealthDefinition, HealthHandlers>("grpc.health.v1.Health")
+export const ReflectionService = service<ServerReflectionDefinition, ServerReflectionHandlers>(
+  "grpc.reflection.v1.ServerReflection"
+)

@@ -27,7 +27,7 @@ export interface HttpApiOptions {
   /** Decides who may ask, for everything but `/healthz`. Default: everybody who reaches the server. */
   readonly authenticate?: Authenticate | undefined
   /** How often a comment says that nothing of a streamed answer has come yet. Default 15 s. */
-  readonly comments?: Duration.DurationInput
+  readonly comments?: Duration.DurationInput | undefined
 }
 
 const security = {

@@ -200,6 +200,943 @@ const grpc_health_v1_HealthCheckResponse = ((types) => ({
   return d
 }
 }))([])
+const grpc_reflection_v1_ServerReflectionRequest = ((types) => ({
+    name: "grpc.reflection.v1.ServerReflectionRequest",
+    ctor: function ServerReflectionRequest(p){
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"host","type":"string","map":false,"repeated":false},{"name":"file_by_filename","type":"string","map":false,"repeated":false},{"name":"file_containing_symbol","type":"string","map":false,"repeated":false},{"name":"file_containing_extension","type":"ExtensionRequest","map":false,"repeated":false},{"name":"all_extension_numbers_of_type","type":"string","map":false,"repeated":false},{"name":"list_services","type":"string","map":false,"repeated":false}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.host!=null&&Object.hasOwnProperty.call(m,"host"))
+  w.uint32(10).string(m.host)
+  if(m.file_by_filename!=null&&Object.hasOwnProperty.call(m,"file_by_filename"))
+  w.uint32(26).string(m.file_by_filename)
+  if(m.file_containing_symbol!=null&&Object.hasOwnProperty.call(m,"file_containing_symbol"))
+  w.uint32(34).string(m.file_containing_symbol)
+  if(m.file_containing_extension!=null&&Object.hasOwnProperty.call(m,"file_containing_extension"))
+  types[3].encode(m.file_containing_extension,w.uint32(42).fork(),q+1).ldelim()
+  if(m.all_extension_numbers_of_type!=null&&Object.hasOwnProperty.call(m,"all_extension_numbers_of_type"))
+  w.uint32(50).string(m.all_extension_numbers_of_type)
+  if(m.list_services!=null&&Object.hasOwnProperty.call(m,"list_services"))
+  w.uint32(58).string(m.list_services)
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.host=r.string()
+  break
+  }
+  case 3: {
+  m.file_by_filename=r.string()
+  break
+  }
+  case 4: {
+  m.file_containing_symbol=r.string()
+  break
+  }
+  case 5: {
+  m.file_containing_extension=types[3].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  case 6: {
+  m.all_extension_numbers_of_type=r.string()
+  break
+  }
+  case 7: {
+  m.list_services=r.string()
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionRequest: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.host!=null){
+  m.host=text(d.host)
+  }
+  if(d.file_by_filename!=null){
+  m.file_by_filename=text(d.file_by_filename)
+  }
+  if(d.file_containing_symbol!=null){
+  m.file_containing_symbol=text(d.file_containing_symbol)
+  }
+  if(d.file_containing_extension!=null){
+  if(!util.isObject(d.file_containing_extension))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionRequest.file_containing_extension: object expected")
+  m.file_containing_extension=types[3].fromObject(d.file_containing_extension,n+1)
+  }
+  if(d.all_extension_numbers_of_type!=null){
+  m.all_extension_numbers_of_type=text(d.all_extension_numbers_of_type)
+  }
+  if(d.list_services!=null){
+  m.list_services=text(d.list_services)
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.defaults){
+  d.host=""
+  }
+  if(m.host!=null&&Object.hasOwnProperty.call(m,"host")){
+  d.host=m.host
+  }
+  if(m.file_by_filename!=null&&Object.hasOwnProperty.call(m,"file_by_filename")){
+  d.file_by_filename=m.file_by_filename
+  if(o.oneofs)
+  d.message_request="file_by_filename"
+  }
+  if(m.file_containing_symbol!=null&&Object.hasOwnProperty.call(m,"file_containing_symbol")){
+  d.file_containing_symbol=m.file_containing_symbol
+  if(o.oneofs)
+  d.message_request="file_containing_symbol"
+  }
+  if(m.file_containing_extension!=null&&Object.hasOwnProperty.call(m,"file_containing_extension")){
+  d.file_containing_extension=types[3].toObject(m.file_containing_extension,o,q+1)
+  if(o.oneofs)
+  d.message_request="file_containing_extension"
+  }
+  if(m.all_extension_numbers_of_type!=null&&Object.hasOwnProperty.call(m,"all_extension_numbers_of_type")){
+  d.all_extension_numbers_of_type=m.all_extension_numbers_of_type
+  if(o.oneofs)
+  d.message_request="all_extension_numbers_of_type"
+  }
+  if(m.list_services!=null&&Object.hasOwnProperty.call(m,"list_services")){
+  d.list_services=m.list_services
+  if(o.oneofs)
+  d.message_request="list_services"
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ExtensionRequest = ((types) => ({
+    name: "grpc.reflection.v1.ExtensionRequest",
+    ctor: function ExtensionRequest(p){
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"containing_type","type":"string","map":false,"repeated":false},{"name":"extension_number","type":"int32","map":false,"repeated":false}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.containing_type!=null&&Object.hasOwnProperty.call(m,"containing_type"))
+  w.uint32(10).string(m.containing_type)
+  if(m.extension_number!=null&&Object.hasOwnProperty.call(m,"extension_number"))
+  w.uint32(16).int32(m.extension_number)
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.containing_type=r.string()
+  break
+  }
+  case 2: {
+  m.extension_number=r.int32()
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ExtensionRequest: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.containing_type!=null){
+  m.containing_type=text(d.containing_type)
+  }
+  if(d.extension_number!=null){
+  m.extension_number=d.extension_number|0
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.defaults){
+  d.containing_type=""
+  d.extension_number=0
+  }
+  if(m.containing_type!=null&&Object.hasOwnProperty.call(m,"containing_type")){
+  d.containing_type=m.containing_type
+  }
+  if(m.extension_number!=null&&Object.hasOwnProperty.call(m,"extension_number")){
+  d.extension_number=m.extension_number
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ServerReflectionResponse = ((types) => ({
+    name: "grpc.reflection.v1.ServerReflectionResponse",
+    ctor: function ServerReflectionResponse(p){
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"valid_host","type":"string","map":false,"repeated":false},{"name":"original_request","type":"ServerReflectionRequest","map":false,"repeated":false},{"name":"file_descriptor_response","type":"FileDescriptorResponse","map":false,"repeated":false},{"name":"all_extension_numbers_response","type":"ExtensionNumberResponse","map":false,"repeated":false},{"name":"list_services_response","type":"ListServiceResponse","map":false,"repeated":false},{"name":"error_response","type":"ErrorResponse","map":false,"repeated":false}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.valid_host!=null&&Object.hasOwnProperty.call(m,"valid_host"))
+  w.uint32(10).string(m.valid_host)
+  if(m.original_request!=null&&Object.hasOwnProperty.call(m,"original_request"))
+  types[1].encode(m.original_request,w.uint32(18).fork(),q+1).ldelim()
+  if(m.file_descriptor_response!=null&&Object.hasOwnProperty.call(m,"file_descriptor_response"))
+  types[2].encode(m.file_descriptor_response,w.uint32(34).fork(),q+1).ldelim()
+  if(m.all_extension_numbers_response!=null&&Object.hasOwnProperty.call(m,"all_extension_numbers_response"))
+  types[3].encode(m.all_extension_numbers_response,w.uint32(42).fork(),q+1).ldelim()
+  if(m.list_services_response!=null&&Object.hasOwnProperty.call(m,"list_services_response"))
+  types[4].encode(m.list_services_response,w.uint32(50).fork(),q+1).ldelim()
+  if(m.error_response!=null&&Object.hasOwnProperty.call(m,"error_response"))
+  types[5].encode(m.error_response,w.uint32(58).fork(),q+1).ldelim()
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.valid_host=r.string()
+  break
+  }
+  case 2: {
+  m.original_request=types[1].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  case 4: {
+  m.file_descriptor_response=types[2].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  case 5: {
+  m.all_extension_numbers_response=types[3].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  case 6: {
+  m.list_services_response=types[4].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  case 7: {
+  m.error_response=types[5].decode(r,r.uint32(),undefined,n+1)
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.valid_host!=null){
+  m.valid_host=text(d.valid_host)
+  }
+  if(d.original_request!=null){
+  if(!util.isObject(d.original_request))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse.original_request: object expected")
+  m.original_request=types[1].fromObject(d.original_request,n+1)
+  }
+  if(d.file_descriptor_response!=null){
+  if(!util.isObject(d.file_descriptor_response))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse.file_descriptor_response: object expected")
+  m.file_descriptor_response=types[2].fromObject(d.file_descriptor_response,n+1)
+  }
+  if(d.all_extension_numbers_response!=null){
+  if(!util.isObject(d.all_extension_numbers_response))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse.all_extension_numbers_response: object expected")
+  m.all_extension_numbers_response=types[3].fromObject(d.all_extension_numbers_response,n+1)
+  }
+  if(d.list_services_response!=null){
+  if(!util.isObject(d.list_services_response))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse.list_services_response: object expected")
+  m.list_services_response=types[4].fromObject(d.list_services_response,n+1)
+  }
+  if(d.error_response!=null){
+  if(!util.isObject(d.error_response))
+  throw TypeError(".grpc.reflection.v1.ServerReflectionResponse.error_response: object expected")
+  m.error_response=types[5].fromObject(d.error_response,n+1)
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.defaults){
+  d.valid_host=""
+  d.original_request=null
+  }
+  if(m.valid_host!=null&&Object.hasOwnProperty.call(m,"valid_host")){
+  d.valid_host=m.valid_host
+  }
+  if(m.original_request!=null&&Object.hasOwnProperty.call(m,"original_request")){
+  d.original_request=types[1].toObject(m.original_request,o,q+1)
+  }
+  if(m.file_descriptor_response!=null&&Object.hasOwnProperty.call(m,"file_descriptor_response")){
+  d.file_descriptor_response=types[2].toObject(m.file_descriptor_response,o,q+1)
+  if(o.oneofs)
+  d.message_response="file_descriptor_response"
+  }
+  if(m.all_extension_numbers_response!=null&&Object.hasOwnProperty.call(m,"all_extension_numbers_response")){
+  d.all_extension_numbers_response=types[3].toObject(m.all_extension_numbers_response,o,q+1)
+  if(o.oneofs)
+  d.message_response="all_extension_numbers_response"
+  }
+  if(m.list_services_response!=null&&Object.hasOwnProperty.call(m,"list_services_response")){
+  d.list_services_response=types[4].toObject(m.list_services_response,o,q+1)
+  if(o.oneofs)
+  d.message_response="list_services_response"
+  }
+  if(m.error_response!=null&&Object.hasOwnProperty.call(m,"error_response")){
+  d.error_response=types[5].toObject(m.error_response,o,q+1)
+  if(o.oneofs)
+  d.message_response="error_response"
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_FileDescriptorResponse = ((types) => ({
+    name: "grpc.reflection.v1.FileDescriptorResponse",
+    ctor: function FileDescriptorResponse(p){
+  this.file_descriptor_proto=[]
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"file_descriptor_proto","type":"bytes","map":false,"repeated":true}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.file_descriptor_proto!=null&&m.file_descriptor_proto.length){
+  for(var i=0;i<m.file_descriptor_proto.length;++i)
+  w.uint32(10).bytes(m.file_descriptor_proto[i])
+  }
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  if(!(m.file_descriptor_proto&&m.file_descriptor_proto.length))
+  m.file_descriptor_proto=[]
+  m.file_descriptor_proto.push(r.bytes())
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.FileDescriptorResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.file_descriptor_proto){
+  if(!Array.isArray(d.file_descriptor_proto))
+  throw TypeError(".grpc.reflection.v1.FileDescriptorResponse.file_descriptor_proto: array expected")
+  m.file_descriptor_proto=[]
+  for(var i=0;i<d.file_descriptor_proto.length;++i){
+  if(typeof d.file_descriptor_proto[i]==="string")
+  util.base64.decode(d.file_descriptor_proto[i],m.file_descriptor_proto[i]=util.newBuffer(util.base64.length(d.file_descriptor_proto[i])),0)
+  else if(d.file_descriptor_proto[i].length >= 0)
+  m.file_descriptor_proto[i]=d.file_descriptor_proto[i]
+  }
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.arrays||o.defaults){
+  d.file_descriptor_proto=[]
+  }
+  if(m.file_descriptor_proto&&m.file_descriptor_proto.length){
+  d.file_descriptor_proto=[]
+  for(var j=0;j<m.file_descriptor_proto.length;++j){
+  d.file_descriptor_proto[j]=o.bytes===String?util.base64.encode(m.file_descriptor_proto[j],0,m.file_descriptor_proto[j].length):o.bytes===Array?Array.prototype.slice.call(m.file_descriptor_proto[j]):m.file_descriptor_proto[j]
+  }
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ExtensionNumberResponse = ((types) => ({
+    name: "grpc.reflection.v1.ExtensionNumberResponse",
+    ctor: function ExtensionNumberResponse(p){
+  this.extension_number=[]
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"base_type_name","type":"string","map":false,"repeated":false},{"name":"extension_number","type":"int32","map":false,"repeated":true}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.base_type_name!=null&&Object.hasOwnProperty.call(m,"base_type_name"))
+  w.uint32(10).string(m.base_type_name)
+  if(m.extension_number!=null&&m.extension_number.length){
+  w.uint32(18).fork()
+  for(var i=0;i<m.extension_number.length;++i)
+  w.int32(m.extension_number[i])
+  w.ldelim()
+  }
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.base_type_name=r.string()
+  break
+  }
+  case 2: {
+  if(!(m.extension_number&&m.extension_number.length))
+  m.extension_number=[]
+  if((t&7)===2){
+  var c2=r.uint32()+r.pos
+  if(c2>r.len)
+  throw RangeError("index out of range")
+  r.len=c2
+  while(r.pos<c2)
+  m.extension_number.push(r.int32())
+  if(r.pos!==c2)
+  throw RangeError("index out of range")
+  r.len=c
+  }else
+  m.extension_number.push(r.int32())
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ExtensionNumberResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.base_type_name!=null){
+  m.base_type_name=text(d.base_type_name)
+  }
+  if(d.extension_number){
+  if(!Array.isArray(d.extension_number))
+  throw TypeError(".grpc.reflection.v1.ExtensionNumberResponse.extension_number: array expected")
+  m.extension_number=[]
+  for(var i=0;i<d.extension_number.length;++i){
+  m.extension_number[i]=d.extension_number[i]|0
+  }
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.arrays||o.defaults){
+  d.extension_number=[]
+  }
+  if(o.defaults){
+  d.base_type_name=""
+  }
+  if(m.base_type_name!=null&&Object.hasOwnProperty.call(m,"base_type_name")){
+  d.base_type_name=m.base_type_name
+  }
+  if(m.extension_number&&m.extension_number.length){
+  d.extension_number=[]
+  for(var j=0;j<m.extension_number.length;++j){
+  d.extension_number[j]=m.extension_number[j]
+  }
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ListServiceResponse = ((types) => ({
+    name: "grpc.reflection.v1.ListServiceResponse",
+    ctor: function ListServiceResponse(p){
+  this.service=[]
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"service","type":"ServiceResponse","map":false,"repeated":true}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.service!=null&&m.service.length){
+  for(var i=0;i<m.service.length;++i)
+  types[0].encode(m.service[i],w.uint32(10).fork(),q+1).ldelim()
+  }
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  if(!(m.service&&m.service.length))
+  m.service=[]
+  m.service.push(types[0].decode(r,r.uint32(),undefined,n+1))
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ListServiceResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.service){
+  if(!Array.isArray(d.service))
+  throw TypeError(".grpc.reflection.v1.ListServiceResponse.service: array expected")
+  m.service=[]
+  for(var i=0;i<d.service.length;++i){
+  if(!util.isObject(d.service[i]))
+  throw TypeError(".grpc.reflection.v1.ListServiceResponse.service: object expected")
+  m.service[i]=types[0].fromObject(d.service[i],n+1)
+  }
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.arrays||o.defaults){
+  d.service=[]
+  }
+  if(m.service&&m.service.length){
+  d.service=[]
+  for(var j=0;j<m.service.length;++j){
+  d.service[j]=types[0].toObject(m.service[j],o,q+1)
+  }
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ServiceResponse = ((types) => ({
+    name: "grpc.reflection.v1.ServiceResponse",
+    ctor: function ServiceResponse(p){
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"name","type":"string","map":false,"repeated":false}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.name!=null&&Object.hasOwnProperty.call(m,"name"))
+  w.uint32(10).string(m.name)
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.name=r.string()
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ServiceResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.name!=null){
+  m.name=text(d.name)
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.defaults){
+  d.name=""
+  }
+  if(m.name!=null&&Object.hasOwnProperty.call(m,"name")){
+  d.name=m.name
+  }
+  return d
+}
+}))([])
+const grpc_reflection_v1_ErrorResponse = ((types) => ({
+    name: "grpc.reflection.v1.ErrorResponse",
+    ctor: function ErrorResponse(p){
+  if(p)for(var ks=Object.keys(p),i=0;i<ks.length;++i)if(p[ks[i]]!=null&&ks[i]!=="__proto__")
+  this[ks[i]]=p[ks[i]]
+},
+    fields: [{"name":"error_code","type":"int32","map":false,"repeated":false},{"name":"error_message","type":"string","map":false,"repeated":false}],
+    types,
+    encode: function(m,w,q){
+  if(!w)
+  w=Writer.create()
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  if(m.error_code!=null&&Object.hasOwnProperty.call(m,"error_code"))
+  w.uint32(8).int32(m.error_code)
+  if(m.error_message!=null&&Object.hasOwnProperty.call(m,"error_message"))
+  w.uint32(18).string(m.error_message)
+  return w
+},
+    decode: function(r,l,e,n){
+  if(!(r instanceof Reader))
+  r=Reader.create(r)
+  if(n===undefined)n=0
+  if(n>Reader.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var c,m
+  if(l===undefined)
+  c=r.len
+  else{
+  c=r.pos+l
+  if(c>r.len)
+  throw RangeError("index out of range")
+  l=r.len
+  r.len=c
+  }
+  m=new this.ctor
+  while(r.pos<c){
+  var t=r.uint32()
+  if(t===e)
+  break
+  switch(t>>>3){
+  case 1: {
+  m.error_code=r.int32()
+  break
+  }
+  case 2: {
+  m.error_message=r.string()
+  break
+  }
+  default:
+  r.skipType(t&7,n)
+  break
+  }
+  }
+  if(l!==undefined){
+  if(r.pos!==c)
+  throw RangeError("index out of range")
+  r.len=l
+  }
+  return m
+},
+    fromObject: function(d,n){
+  if(d instanceof this.ctor)
+  return d
+  if(!util.isObject(d))
+  throw TypeError(".grpc.reflection.v1.ErrorResponse: object expected")
+  if(n===undefined)n=0
+  if(n>util.recursionLimit)
+  throw Error("maximum nesting depth exceeded")
+  var m=new this.ctor
+  if(d.error_code!=null){
+  m.error_code=d.error_code|0
+  }
+  if(d.error_message!=null){
+  m.error_message=text(d.error_message)
+  }
+  return m
+},
+    toObject: function(m,o,q){
+  if(!o)
+  o={}
+  if(q===undefined)q=0
+  if(q>util.recursionLimit)
+  throw Error("max depth exceeded")
+  var d={}
+  if(o.defaults){
+  d.error_code=0
+  d.error_message=""
+  }
+  if(m.error_code!=null&&Object.hasOwnProperty.call(m,"error_code")){
+  d.error_code=m.error_code
+  }
+  if(m.error_message!=null&&Object.hasOwnProperty.call(m,"error_message")){
+  d.error_message=m.error_message
+  }
+  return d
+}
+}))([])
 const orchion_v1_Capabilities = ((types) => ({
     name: "orchion.v1.Capabilities",
     ctor: function Capabilities(p){
@@ -5925,6 +6862,17 @@ const orchion_v1_StreamLogsResponse = ((types) => ({
 Object.assign(grpc_health_v1_HealthCheckRequest.ctor.prototype, { service: "" })
 grpc_health_v1_HealthCheckResponse.types.push(grpc_health_v1_HealthCheckResponse_ServingStatus)
 Object.assign(grpc_health_v1_HealthCheckResponse.ctor.prototype, { status: 0 })
+grpc_reflection_v1_ServerReflectionRequest.types.push(undefined, undefined, undefined, grpc_reflection_v1_ExtensionRequest)
+Object.assign(grpc_reflection_v1_ServerReflectionRequest.ctor.prototype, { host: "", file_by_filename: "", file_containing_symbol: "", file_containing_extension: null, all_extension_numbers_of_type: "", list_services: "" })
+Object.assign(grpc_reflection_v1_ExtensionRequest.ctor.prototype, { containing_type: "", extension_number: 0 })
+grpc_reflection_v1_ServerReflectionResponse.types.push(undefined, grpc_reflection_v1_ServerReflectionRequest, grpc_reflection_v1_FileDescriptorResponse, grpc_reflection_v1_ExtensionNumberResponse, grpc_reflection_v1_ListServiceResponse, grpc_reflection_v1_ErrorResponse)
+Object.assign(grpc_reflection_v1_ServerReflectionResponse.ctor.prototype, { valid_host: "", original_request: null, file_descriptor_response: null, all_extension_numbers_response: null, list_services_response: null, error_response: null })
+Object.assign(grpc_reflection_v1_FileDescriptorResponse.ctor.prototype, { file_descriptor_proto: util.emptyArray })
+Object.assign(grpc_reflection_v1_ExtensionNumberResponse.ctor.prototype, { base_type_name: "", extension_number: util.emptyArray })
+grpc_reflection_v1_ListServiceResponse.types.push(grpc_reflection_v1_ServiceResponse)
+Object.assign(grpc_reflection_v1_ListServiceResponse.ctor.prototype, { service: util.emptyArray })
+Object.assign(grpc_reflection_v1_ServiceResponse.ctor.prototype, { name: "" })
+Object.assign(grpc_reflection_v1_ErrorResponse.ctor.prototype, { error_code: 0, error_message: "" })
 orchion_v1_Capabilities.types.push(undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, orchion_v1_CpuInfo, orchion_v1_MemoryInfo, orchion_v1_OsInfo, orchion_v1_GpuInfo, orchion_v1_DiskInfo, orchion_v1_NetworkInfo, orchion_v1_ContainerRuntimeInfo, orchion_v1_Finding, orchion_v1_EngineInfo)
 Object.assign(orchion_v1_Capabilities.ctor.prototype, { cpu: "", memory: "", os: "", gpu_type: "", gpu_vram_total: "", gpu_vram_available: "", power_usage: "", gpu_vram_used: "", gpu_temperature: "", gpu_power_usage: "", agent_version: "", labels: util.emptyObject, cpu_info: null, memory_info: null, os_info: null, gpus: util.emptyArray, disks: util.emptyArray, network: null, container_runtime: null, findings: util.emptyArray, engines: util.emptyArray })
 Object.assign(orchion_v1_CpuInfo.ctor.prototype, { model: "", vendor: "", architecture: "", sockets: null, physical_cores: null, logical_cores: 0, base_mhz: null, max_mhz: null, limit_cores: null, features: util.emptyArray })
@@ -5975,11 +6923,14 @@ orchion_v1_LogEntry.types.push(undefined, undefined, orchion_v1_LogLevel)
 Object.assign(orchion_v1_LogEntry.ctor.prototype, { id: "", timestamp: util.Long.fromBits(0,0,false), level: 0, source: "", message: "", fields: util.emptyObject })
 orchion_v1_StreamLogsResponse.types.push(orchion_v1_LogEntry)
 Object.assign(orchion_v1_StreamLogsResponse.ctor.prototype, { entry: null })
-export const messages: Readonly<Record<string, any>> = { "grpc.health.v1.HealthCheckRequest": grpc_health_v1_HealthCheckRequest, "grpc.health.v1.HealthCheckResponse": grpc_health_v1_HealthCheckResponse, "orchion.v1.Capabilities": orchion_v1_Capabilities, "orchion.v1.CpuInfo": orchion_v1_CpuInfo, "orchion.v1.MemoryInfo": orchion_v1_MemoryInfo, "orchion.v1.OsInfo": orchion_v1_OsInfo, "orchion.v1.GpuInfo": orchion_v1_GpuInfo, "orchion.v1.MigInstance": orchion_v1_MigInstance, "orchion.v1.GpuProcess": orchion_v1_GpuProcess, "orchion.v1.DiskInfo": orchion_v1_DiskInfo, "orchion.v1.NetworkInfo": orchion_v1_NetworkInfo, "orchion.v1.ContainerRuntimeInfo": orchion_v1_ContainerRuntimeInfo, "orchion.v1.Finding": orchion_v1_Finding, "orchion.v1.EngineInfo": orchion_v1_EngineInfo, "orchion.v1.EngineFigures": orchion_v1_EngineFigures, "orchion.v1.ErrorCount": orchion_v1_ErrorCount, "orchion.v1.Node": orchion_v1_Node, "orchion.v1.RegisterNodeRequest": orchion_v1_RegisterNodeRequest, "orchion.v1.RegisterNodeResponse": orchion_v1_RegisterNodeResponse, "orchion.v1.UpdateNodeRequest": orchion_v1_UpdateNodeRequest, "orchion.v1.UpdateNodeResponse": orchion_v1_UpdateNodeResponse, "orchion.v1.HeartbeatRequest": orchion_v1_HeartbeatRequest, "orchion.v1.HeartbeatResponse": orchion_v1_HeartbeatResponse, "orchion.v1.ListNodesRequest": orchion_v1_ListNodesRequest, "orchion.v1.ListNodesResponse": orchion_v1_ListNodesResponse, "orchion.v1.ChatMessage": orchion_v1_ChatMessage, "orchion.v1.ChatCompletionRequest": orchion_v1_ChatCompletionRequest, "orchion.v1.ChatChoice": orchion_v1_ChatChoice, "orchion.v1.ChatCompletionResponse": orchion_v1_ChatCompletionResponse, "orchion.v1.TokenUsage": orchion_v1_TokenUsage, "orchion.v1.EmbeddingRequest": orchion_v1_EmbeddingRequest, "orchion.v1.Embedding": orchion_v1_Embedding, "orchion.v1.EmbeddingResponse": orchion_v1_EmbeddingResponse, "orchion.v1.SubmitJobRequest": orchion_v1_SubmitJobRequest, "orchion.v1.SubmitJobResponse": orchion_v1_SubmitJobResponse, "orchion.v1.GetJobStatusRequest": orchion_v1_GetJobStatusRequest, "orchion.v1.GetJobStatusResponse": orchion_v1_GetJobStatusResponse, "orchion.v1.StreamLogsRequest": orchion_v1_StreamLogsRequest, "orchion.v1.LogEntry": orchion_v1_LogEntry, "orchion.v1.StreamLogsResponse": orchion_v1_StreamLogsResponse }
+export const messages: Readonly<Record<string, any>> = { "grpc.health.v1.HealthCheckRequest": grpc_health_v1_HealthCheckRequest, "grpc.health.v1.HealthCheckResponse": grpc_health_v1_HealthCheckResponse, "grpc.reflection.v1.ServerReflectionRequest": grpc_reflection_v1_ServerReflectionRequest, "grpc.reflection.v1.ExtensionRequest": grpc_reflection_v1_ExtensionRequest, "grpc.reflection.v1.ServerReflectionResponse": grpc_reflection_v1_ServerReflectionResponse, "grpc.reflection.v1.FileDescriptorResponse": grpc_reflection_v1_FileDescriptorResponse, "grpc.reflection.v1.ExtensionNumberResponse": grpc_reflection_v1_ExtensionNumberResponse, "grpc.reflection.v1.ListServiceResponse": grpc_reflection_v1_ListServiceResponse, "grpc.reflection.v1.ServiceResponse": grpc_reflection_v1_ServiceResponse, "grpc.reflection.v1.ErrorResponse": grpc_reflection_v1_ErrorResponse, "orchion.v1.Capabilities": orchion_v1_Capabilities, "orchion.v1.CpuInfo": orchion_v1_CpuInfo, "orchion.v1.MemoryInfo": orchion_v1_MemoryInfo, "orchion.v1.OsInfo": orchion_v1_OsInfo, "orchion.v1.GpuInfo": orchion_v1_GpuInfo, "orchion.v1.MigInstance": orchion_v1_MigInstance, "orchion.v1.GpuProcess": orchion_v1_GpuProcess, "orchion.v1.DiskInfo": orchion_v1_DiskInfo, "orchion.v1.NetworkInfo": orchion_v1_NetworkInfo, "orchion.v1.ContainerRuntimeInfo": orchion_v1_ContainerRuntimeInfo, "orchion.v1.Finding": orchion_v1_Finding, "orchion.v1.EngineInfo": orchion_v1_EngineInfo, "orchion.v1.EngineFigures": orchion_v1_EngineFigures, "orchion.v1.ErrorCount": orchion_v1_ErrorCount, "orchion.v1.Node": orchion_v1_Node, "orchion.v1.RegisterNodeRequest": orchion_v1_RegisterNodeRequest, "orchion.v1.RegisterNodeResponse": orchion_v1_RegisterNodeResponse, "orchion.v1.UpdateNodeRequest": orchion_v1_UpdateNodeRequest, "orchion.v1.UpdateNodeResponse": orchion_v1_UpdateNodeResponse, "orchion.v1.HeartbeatRequest": orchion_v1_HeartbeatRequest, "orchion.v1.HeartbeatResponse": orchion_v1_HeartbeatResponse, "orchion.v1.ListNodesRequest": orchion_v1_ListNodesRequest, "orchion.v1.ListNodesResponse": orchion_v1_ListNodesResponse, "orchion.v1.ChatMessage": orchion_v1_ChatMessage, "orchion.v1.ChatCompletionRequest": orchion_v1_ChatCompletionRequest, "orchion.v1.ChatChoice": orchion_v1_ChatChoice, "orchion.v1.ChatCompletionResponse": orchion_v1_ChatCompletionResponse, "orchion.v1.TokenUsage": orchion_v1_TokenUsage, "orchion.v1.EmbeddingRequest": orchion_v1_EmbeddingRequest, "orchion.v1.Embedding": orchion_v1_Embedding, "orchion.v1.EmbeddingResponse": orchion_v1_EmbeddingResponse, "orchion.v1.SubmitJobRequest": orchion_v1_SubmitJobRequest, "orchion.v1.SubmitJobResponse": orchion_v1_SubmitJobResponse, "orchion.v1.GetJobStatusRequest": orchion_v1_GetJobStatusRequest, "orchion.v1.GetJobStatusResponse": orchion_v1_GetJobStatusResponse, "orchion.v1.StreamLogsRequest": orchion_v1_StreamLogsRequest, "orchion.v1.LogEntry": orchion_v1_LogEntry, "orchion.v1.StreamLogsResponse": orchion_v1_StreamLogsResponse }
 export const services: Readonly<Record<string, ReadonlyArray<any>>> = {
   "grpc.health.v1.Health": [
     { name: "Check", request: grpc_health_v1_HealthCheckRequest, response: grpc_health_v1_HealthCheckResponse, requestStream: false, responseStream: false },
     { name: "Watch", request: grpc_health_v1_HealthCheckRequest, response: grpc_health_v1_HealthCheckResponse, requestStream: false, responseStream: true }
+  ],
+  "grpc.reflection.v1.ServerReflection": [
+    { name: "ServerReflectionInfo", request: grpc_reflection_v1_ServerReflectionRequest, response: grpc_reflection_v1_ServerReflectionResponse, requestStream: true, responseStream: true }
   ],
   "orchion.v1.Orchestrator": [
     { name: "RegisterNode", request: orchion_v1_RegisterNodeRequest, response: orchion_v1_RegisterNodeResponse, requestStream: false, responseStream: false },

@@ -61,6 +61,16 @@ const unknowing = Effect.gen(function*() {
   return { port, asked: () => times }
 })
 
+/** A job once it is over, or waits for a retry. */
+const settled = ({ client }: Cluster.Cluster, job_id: string) =>
+  client.unary(OrchestratorService, "GetJobStatus", { job_id }, unary).pipe(
+    Effect.repeat({
+      until: ({ assigned_node, status }) =>
+        status === "JOB_STATUS_COMPLETED" || status === "JOB_STATUS_FAILED"
+        || (status === "JOB_STATUS_PENDING" && assigned_node !== "")
+    })
+  )
+
 const requestsOf = (standIn: StandIns.StandIn) =>
   Effect.map(
     Effect.promise(() => standIn.control.read()),
@@ -240,8 +250,7 @@ describe("the embedded orchestrator's inference", () => {
         job_type: "JOB_TYPE_CHAT_COMPLETION",
         payload: methodOf(OrchionLLMService, "ChatCompletion").requestSerialize(request("Hi"))
       }, unary)
-      yield* Effect.sleep("400 millis")
-      const job = yield* cluster.client.unary(OrchestratorService, "GetJobStatus", { job_id: "one" }, unary)
+      const job = yield* settled(cluster, "one")
       assert.strictEqual(job.status, "JOB_STATUS_FAILED")
       assert.strictEqual(asked, 2)
     }))
@@ -309,8 +318,7 @@ describe("an answer that a node ends well and that is not complete", () => {
         job_type: "JOB_TYPE_CHAT_COMPLETION",
         payload: methodOf(OrchionLLMService, "ChatCompletion").requestSerialize(request("Hi"))
       }, unary)
-      yield* Effect.sleep("300 millis")
-      return yield* cluster.client.unary(OrchestratorService, "GetJobStatus", { job_id: "one" }, unary)
+      return yield* settled(cluster, "one")
     })
 
   it.scopedLive("is an error to everyone who asked", () =>
@@ -352,7 +360,6 @@ describe("jobs", () => {
         const job = yield* cluster.client.unary(OrchestratorService, "GetJobStatus", { job_id }, unary)
         if (job.status === status) return job
         assert.notInclude(["JOB_STATUS_FAILED", "JOB_STATUS_COMPLETED"], job.status, job.error_message)
-        yield* Effect.sleep("10 millis")
       }
     })
 
@@ -395,7 +402,6 @@ describe("jobs", () => {
         job_type: "JOB_TYPE_CHAT_COMPLETION",
         payload: payload(request("Hi"))
       }, unary)
-      yield* Effect.sleep("200 millis")
       yield* until(cluster, "one", "JOB_STATUS_PENDING")
       yield* cluster.register(Cluster.described("a", node.port, node.engines))
       yield* until(cluster, "one", "JOB_STATUS_COMPLETED")
@@ -424,24 +430,25 @@ describe("jobs", () => {
   it.scopedLive("are bounded, and forgotten when they are over", () =>
     Effect.gen(function*() {
       let open = false
+      let running = 0
       const jobs = yield* Jobs.make({
-        chat: () => open ? Effect.fail(GrpcError.fail(Status.NOT_FOUND, "no")) : Effect.never,
+        chat: () => ++running > 0 && open ? Effect.fail(GrpcError.fail(Status.NOT_FOUND, "no")) : Effect.never,
         embeddings: () => Effect.never,
         served: Effect.succeed({ served: [] })
       }, { maxJobs: 3 })
       const submit = (job_id: string) =>
         jobs.submit({ job_id, job_type: "JOB_TYPE_CHAT_COMPLETION", payload: payload(request("Hi")) })
       yield* Effect.forEach(["a", "b"], submit)
-      yield* Effect.sleep("20 millis")
+      while (running < 2) yield* Effect.yieldNow()
       open = true
       yield* submit("c")
-      while ((yield* jobs.status("c")).status !== "JOB_STATUS_FAILED") yield* Effect.sleep("5 millis")
+      while ((yield* jobs.status("c")).status !== "JOB_STATUS_FAILED") yield* Effect.yieldNow()
       yield* submit("d")
       assert.strictEqual((yield* Effect.flip(jobs.status("c"))).code, Status.NOT_FOUND)
-      while ((yield* jobs.status("d")).status !== "JOB_STATUS_FAILED") yield* Effect.sleep("5 millis")
+      while ((yield* jobs.status("d")).status !== "JOB_STATUS_FAILED") yield* Effect.yieldNow()
       open = false
       yield* submit("e")
-      yield* Effect.sleep("20 millis")
+      while (running < 5) yield* Effect.yieldNow()
       assert.strictEqual((yield* Effect.flip(submit("f"))).code, Status.RESOURCE_EXHAUSTED)
     }))
 })

@@ -157,7 +157,7 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
         )
       const whole = yield* Effect.fork(ask(false))
       const streamed = yield* ask(true)
-      yield* Effect.sleep("100 millis")
+      yield* Effect.promise(() => vllm.control.until(({ counters }) => counters.requests["/v1/chat/completions"] === 2))
       yield* Effect.fork(Scope.close(scope, Exit.void))
       const body = yield* Effect.promise(() => streamed.text())
       assert.match(body, /"the orchestrator is stopping".*\n\n$/)
@@ -183,6 +183,35 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
 })
 
 describe("the embedded orchestrator's OpenAI API", () => {
+  it.scopedLive("says in comments that a streamed answer is still to come, and tells an error behind them", () =>
+    Effect.gen(function*() {
+      const vllm = yield* StandIns.scoped("vllm", { switches: { firstTokenMs: 400 } })
+      const cluster = yield* Cluster.make([[Inference.engine("vllm", vllm.url)]], { comments: "20 millis" })
+      const ask = () =>
+        Effect.promise(async () => {
+          const response = await fetch(`${cluster.url}/v1/chat/completions`, {
+            method: "POST",
+            body: JSON.stringify({ model: "test/model", messages: messages("Hi"), stream: true })
+          })
+          return { status: response.status, body: await response.text() }
+        })
+      const answered = yield* ask()
+      assert.match(answered.body, /^(?:: waiting\n\n)+data: /)
+      assert.match(answered.body, /data: \[DONE\]\n\n$/)
+      yield* Effect.promise(() => vllm.control.set({ chatFault: "error", chatFaultAfter: 0 }))
+      const failed = yield* ask()
+      assert.strictEqual(failed.status, 200)
+      assert.match(failed.body, /^(?:: waiting\n\n)+data: \{"error":/)
+      assert.notInclude(failed.body, "[DONE]")
+    }))
+
+  it.scopedLive("passes over a byte order mark", () =>
+    Effect.gen(function*() {
+      const cluster = yield* Cluster.make([])
+      const body = JSON.stringify({ model: "m", messages: messages("Hi") })
+      assert.strictEqual((yield* post(cluster, "/v1/chat/completions", `\uFEFF${body}`)).status, 404)
+    }))
+
   /** Status and error of what it answers to a body. */
   const post = (cluster: Cluster.Cluster, path: string, body: string, headers: http.OutgoingHttpHeaders = {}) =>
     Effect.async<{ readonly status: number | undefined; readonly error: Record<string, unknown> }>((resume) => {
