@@ -36,7 +36,7 @@ const identifier = Format.identifier("id")
 
 const validId = (id: string): Effect.Effect<string, GrpcError.GrpcError> =>
   id === ""
-    ? Effect.fail(invalid("the node's id is empty; give 1 to 253 characters without spaces or control characters"))
+    ? Effect.fail(invalid(`the node's id is empty; give ${identifier.expected}`))
     : Either.match(identifier.parse(id), {
       onLeft: (expected) =>
         Effect.fail(

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
 import { type GrpcError, Status } from "../../src/grpc/GrpcError.js"
 import type { Node } from "../../src/proto/generated/orchion/v1/Node.js"
@@ -14,7 +16,7 @@ const status = ({ codeName, details }: GrpcError) => ({ code: codeName, details 
 const badIds: ReadonlyArray<readonly [what: string, id: string]> = [
   ["an empty id", ""],
   ["an id of 254 characters", "x".repeat(254)],
-  ["an id with white space", "node 7"],
+  ["an id of white space", "  "],
   ["an id with a line break", "node\n7"],
   ["an id with a control character", "node\u0007"],
   ["an id with an invisible character", "node\u200b7"]
@@ -112,7 +114,7 @@ describe("the embedded orchestrator's gRPC services", () => {
         ])
         for (const { code, details } of errors) {
           assert.strictEqual(code, Status.INVALID_ARGUMENT)
-          assert.match(details, /^the node's id .* give 1 to 253 characters without spaces or control characters$/)
+          assert.match(details, /^the node's id .* give 1 to 253 characters without control characters$/)
           assert.isBelow(details.length, 250)
           assert.notMatch(details, /[\u0000-\u001f]/)
         }
@@ -127,6 +129,61 @@ describe("the embedded orchestrator's gRPC services", () => {
       const { nodes } = yield* client.unary(OrchestratorService, "ListNodes", {}, { deadline })
       assert.deepStrictEqual(nodes.map(({ id }) => id), ids)
     }))
+
+  it.scopedLive("shows a node that said goodbye as stopped, until it is heard again", () =>
+    Effect.gen(function*() {
+      const { client, get, heartbeat, register } = yield* Running.start()
+      yield* register(Nodes.node("a"))
+      const update = { node_id: "a", capabilities: Nodes.descriptions, leaving: true }
+      yield* client.unary(OrchestratorService, "UpdateNode", update, { deadline })
+      const node = Effect.map(get("/api/nodes"), ({ body }) => JSON.parse(body)[0])
+      assert.deepInclude(yield* node, { stale: true, stopped: true })
+      const { nodes, problems } = JSON.parse((yield* get("/api/summary")).body)
+      assert.deepStrictEqual(nodes, { total: 1, live: 0, stale: 0, stopped: 1 })
+      assert.deepStrictEqual(problems, [])
+      yield* heartbeat("a")
+      assert.isFalse((yield* node).stale)
+      assert.isFalse("stopped" in (yield* node))
+    }))
+
+  const badAddresses = [
+    ":24010",
+    "unix:/run/docker.sock",
+    "dns://8.8.8.8/box:50052",
+    "ipv4:127.0.0.1:80",
+    "2130706433:80",
+    "0x7f.1:80",
+    "127.1:80",
+    "box",
+    "http://box:50052",
+    "user@box:50052"
+  ]
+  for (const agent_address of badAddresses) {
+    it.scopedLive(`refuses the agent address ${agent_address}`, () =>
+      Effect.gen(function*() {
+        const { client } = yield* Running.start()
+        const node = Nodes.node("a", { agent_address })
+        const error = yield* Effect.flip(client.unary(OrchestratorService, "RegisterNode", { node }, { deadline }))
+        assert.strictEqual(error.code, Status.INVALID_ARGUMENT)
+        assert.match(error.details, /^the node's agent address cannot be '.*'; give host:port of its NodeAgent service/)
+      }))
+  }
+
+  it.scopedLive("does not dial link-local addresses or its own ports, and says so on the node", () =>
+    Effect.gen(function*() {
+      const { client, get, port, register } = yield* Running.start()
+      yield* register(Nodes.node("a", { agent_address: "169.254.169.254:80", capabilities: Nodes.complete }))
+      yield* register(Nodes.node("b", { agent_address: `localhost:${port}` }))
+      const nodes: ReadonlyArray<{ readonly address_problem: string }> = JSON.parse((yield* get("/api/nodes")).body)
+      assert.deepStrictEqual(nodes.map(({ address_problem }) => address_problem), [
+        "it is a link-local, multicast or unspecified address",
+        "it is the orchestrator's own port"
+      ])
+      const { problems } = JSON.parse((yield* get("/api/summary")).body)
+      assert.include(problems.map(({ code }: { readonly code: string }) => code), "node.address")
+      const { nodes: listed } = yield* client.unary(OrchestratorService, "ListNodes", {}, { deadline })
+      assert.strictEqual(listed.length, 2)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.Error)))
 
   const oversized: ReadonlyArray<readonly [what: string, node: Node]> = [
     ["hostname", Nodes.node("a", { hostname: "h".repeat(254) })],

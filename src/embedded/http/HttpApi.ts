@@ -167,7 +167,7 @@ export const make = (options: HttpApiOptions): Effect.Effect<Handler> =>
     const { authenticate, dispatcher, names, registry } = options
     const openAi = OpenAiApi.make({
       dispatcher,
-      bodies: yield* RequestBody.make,
+      bodies: yield* RequestBody.make(),
       headers: { ...security, ...notCached },
       comments: options.comments
     })

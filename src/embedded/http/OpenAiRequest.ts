@@ -136,6 +136,11 @@ export const chat = (body: string): Either.Either<ChatAsked, Mistake> =>
       return yield* mistake("stream is true or false", "stream")
     }
     const options = Object.entries(json).filter(([name, value]) => !own.has(name) && value !== null)
+    const optionsJson = yield* Either.try({
+      try: () => JSON.stringify(Object.fromEntries(options)),
+      // Writing recurses where reading does not.
+      catch: (): Mistake => ({ message: "the request's options are nested too deeply", param: null })
+    })
     return {
       stream: stream === true,
       includeUsage: isRecord(streamOptions) && streamOptions["include_usage"] === true,
@@ -145,7 +150,7 @@ export const chat = (body: string): Either.Either<ChatAsked, Mistake> =>
         stream: stream === true,
         ...(temperature === undefined ? {} : { temperature, greedy: temperature === 0 }),
         ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
-        ...(options.length === 0 ? {} : { options_json: JSON.stringify(Object.fromEntries(options)) })
+        ...(options.length === 0 ? {} : { options_json: optionsJson })
       }
     }
   })

@@ -35,10 +35,6 @@ export interface BodyGate {
 }
 
 const tooLarge = new BodyRefused({ status: 413, message: `the request is larger than ${Bytes.format(maxBodyBytes)}` })
-const tooMany = new BodyRefused({
-  status: 429,
-  message: `the requests in flight hold the ${Bytes.format(maxHeldBytes)} that this orchestrator keeps; retry later`
-})
 const tooSlow = new BodyRefused({
   status: 408,
   message: `the request's body arrives at less than ${Bytes.format(minBytesPerSecond)} per second`
@@ -104,34 +100,40 @@ const receive = (
     request.on("error", () => {})
   })
 
-export const make: Effect.Effect<BodyGate> = Effect.sync(() => {
-  let held = 0
-  return {
-    read: (request, use) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => ({ bytes: 0 })),
-        (own) =>
-          Effect.flatMap(Effect.clock, (clock) =>
-            receive(
-              request,
-              (size, more) => {
-                if (size > maxBodyBytes) return tooLarge
-                if (held + more > (size <= smallBody ? maxHeldBytes : maxHeldBytes * 0.75)) return tooMany
-                held += more
-                own.bytes += more
-                return undefined
-              },
-              () => clock.unsafeCurrentTimeMillis()
-            )).pipe(
-              Effect.flatMap((bytes) =>
-                hasTooManyValues(bytes) ? Effect.fail(tooDeep) : Effect.succeed(bytes.toString("utf8"))
+/** `maxHeld` is in bytes, default 96 MiB. */
+export const make = (maxHeld = maxHeldBytes): Effect.Effect<BodyGate> =>
+  Effect.sync(() => {
+    let held = 0
+    const tooMany = new BodyRefused({
+      status: 429,
+      message: `the requests in flight hold the ${Bytes.format(maxHeld)} that this orchestrator keeps; retry later`
+    })
+    return {
+      read: (request, use) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => ({ bytes: 0 })),
+          (own) =>
+            Effect.flatMap(Effect.clock, (clock) =>
+              receive(
+                request,
+                (size, more) => {
+                  if (size > maxBodyBytes) return tooLarge
+                  if (held + more > (size <= smallBody ? maxHeld : maxHeld * 0.75)) return tooMany
+                  held += more
+                  own.bytes += more
+                  return undefined
+                },
+                () => clock.unsafeCurrentTimeMillis()
+              )).pipe(
+                Effect.flatMap((bytes) =>
+                  hasTooManyValues(bytes) ? Effect.fail(tooDeep) : Effect.succeed(bytes.toString("utf8"))
+                ),
+                Effect.flatMap(use)
               ),
-              Effect.flatMap(use)
-            ),
-        (own) =>
-          Effect.sync(() => {
-            held -= own.bytes
-          })
-      )
-  }
-})
+          (own) =>
+            Effect.sync(() => {
+              held -= own.bytes
+            })
+        )
+    }
+  })
