@@ -1,6 +1,7 @@
 /** Waits that double up to a limit, jittered by a fifth: how everything in this agent waits before a retry. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 
 export interface BackoffOptions {
@@ -17,6 +18,10 @@ export const schedule = ({ base, cap }: BackoffOptions): Schedule.Schedule<Durat
 /** The wait before attempt `attempt` (1 is the first retry), without jitter. */
 export const wait = ({ base, cap }: BackoffOptions, attempt: number): Duration.Duration =>
   Duration.min(Duration.times(base, 2 ** Math.min(Math.max(0, attempt - 1), 30)), cap)
+
+/** A wait, jittered by a fifth. */
+export const jittered = (wait: Duration.Duration): Effect.Effect<Duration.Duration> =>
+  Effect.map(Random.nextRange(0.8, 1.2), (factor) => Duration.times(wait, factor))
 
 /** Retries until it succeeds; `onFailure` is told the error and the wait that follows, before the wait. */
 export const untilItSucceeds = <A, E, R, R2 = never>(
