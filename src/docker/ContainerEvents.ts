@@ -11,9 +11,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Mailbox from "effect/Mailbox"
-import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Backoff from "../effect/Backoff.js"
 import type * as Container from "./api/Container.js"
 import * as DockerApi from "./api/DockerApi.js"
 import type * as DockerError from "./api/DockerError.js"
@@ -49,11 +50,14 @@ export interface Dependencies {
 
 /** Between two looks that nothing asked for, give or take a fifth. */
 export const pollInterval = Duration.minutes(3)
-const firstDelay = Duration.millis(500)
-const longestDelay = Duration.seconds(30)
-/** An engine that sends no header before its first event is taken as listening after so long. */
+const reconnects: Backoff.BackoffOptions = { base: "500 millis", cap: "30 seconds" }
+/** A connection that lasted longer starts the waits from the first again. */
+const goodConnection = Duration.seconds(30)
+/** A Docker that sends no header before its first event is taken as listening after so long. */
 const openingGrace = Duration.seconds(3)
 const bufferedEvents = 256
+/** Far above the events of one nanosecond. */
+const maxAtOneTime = 1_000
 const maxLineLength = 256 * 1024
 
 // Attributes of an event are the container's labels and these.
@@ -71,7 +75,10 @@ const nanosOf = (line: string, seconds: number): bigint => {
 const sinceOf = (nanos: bigint): string =>
   `${nanos / 1_000_000_000n}.${String(nanos % 1_000_000_000n).padStart(9, "0")}`
 
-const changed = (event: typeof DockerApi.Event.Type, nanos: bigint): ContainerEvent | undefined => {
+const changed = (
+  event: typeof DockerApi.Event.Type,
+  nanos: bigint
+): Extract<ContainerEvent, { readonly _tag: "Changed" }> | undefined => {
   const id = event.Actor?.ID
   if (event.Action === undefined || id === undefined || (event.Type ?? "container") !== "container") return undefined
   const attributes = event.Actor?.Attributes ?? {}
@@ -87,99 +94,106 @@ const changed = (event: typeof DockerApi.Event.Type, nanos: bigint): ContainerEv
   }
 }
 
+/** Tells what was seen before from what is new, over reconnects that ask for the last events once more. */
+const makeReplayFilter = () => {
+  let last: bigint | undefined
+  /** Events with exactly the last one's time: sent again by `since`. */
+  let atLast = new Set<string>()
+  return {
+    since: (): string | undefined => last === undefined ? undefined : sinceOf(last),
+    isNew: (key: string, nanos: bigint): boolean => {
+      if (last === undefined || nanos > last) {
+        last = nanos
+        atLast = new Set([key])
+        return true
+      }
+      // A clock that was set back must not hide what is new, so only the replay is told apart.
+      if (nanos < last) return true
+      if (atLast.has(key)) return false
+      if (atLast.size < maxAtOneTime) atLast.add(key)
+      return true
+    }
+  }
+}
+
 /** Watches the containers with these labels; never ends and never fails. */
 export const watch = (
   { list, transport }: Dependencies,
   labels: Readonly<Record<string, string>>
 ): Stream.Stream<ContainerEvent> => {
+  const filters = JSON.stringify({
+    type: ["container"],
+    label: Object.entries(labels).map(([key, value]) => `${key}=${value}`)
+  })
+
   const produce = (mailbox: Mailbox.Mailbox<ContainerEvent>) =>
     Effect.gen(function*() {
-      let last: bigint | undefined
-      /** Events with exactly the last one's time: asked for again by `since`. */
-      let atLast = new Set<string>()
-      let delay = Duration.toMillis(firstDelay)
-      let lost = false
+      const replay = makeReplayFilter()
+      let isLost = false
 
       const take = (line: Lines.Line): Effect.Effect<void> => {
         const decoded = decodeEvent(line.text)
-        if (line.text.trim() === "" || Either.isLeft(decoded)) return Effect.void
+        if (Either.isLeft(decoded)) return Effect.void
         const nanos = nanosOf(line.text, decoded.right.time ?? 0)
         const event = changed(decoded.right, nanos)
-        if (event === undefined || event._tag !== "Changed") return Effect.void
-        const key = `${event.id} ${event.action}`
-        if (last !== undefined && nanos <= last) {
-          // A clock that was set back must not hide what is new, so only the replay is told apart.
-          if (nanos === last && atLast.has(key)) return Effect.void
-          if (nanos === last) atLast.add(key)
-        } else {
-          last = nanos
-          atLast = new Set([key])
-        }
-        return Effect.asVoid(mailbox.offer(event))
+        return event !== undefined && replay.isNew(`${event.id} ${event.action}`, nanos)
+          ? Effect.asVoid(mailbox.offer(event))
+          : Effect.void
       }
 
       const snapshot = Effect.flatMap(list(labels), (containers) => {
-        lost = false
+        isLost = false
         return mailbox.offer({ _tag: "Snapshot", containers })
       })
 
-      /** One connection, which ends by failing or by the engine's end. */
-      const session = Effect.scoped(Effect.gen(function*() {
-        const open = yield* Deferred.make<void>()
-        const listen = Effect.gen(function*() {
+      const listen = (opened: Deferred.Deferred<void>) =>
+        Effect.scoped(Effect.gen(function*() {
           const body = yield* transport.open({
             operation: "listen to container events",
             method: "GET",
             path: "/events",
-            query: {
-              filters: JSON.stringify({
-                type: ["container"],
-                label: Object.entries(labels).map(([key, value]) => `${key}=${value}`)
-              }),
-              since: last === undefined ? undefined : sinceOf(last)
-            },
+            query: { filters, since: replay.since() },
             deadline: Duration.days(1)
           })
-          yield* Deferred.succeed(open, undefined)
+          yield* Deferred.succeed(opened, undefined)
           const splitter = Lines.make(maxLineLength)
-          yield* Stream.runForEachChunk(body, (chunk) =>
-            Effect.gen(function*() {
-              for (const bytes of chunk) {
-                for (const line of splitter.push(bytes)) yield* take(line)
-              }
-            }))
-        })
-        const look = Effect.gen(function*() {
-          // Listening first: what happens between the two is then told by the one or the other.
-          yield* Effect.timeoutOption(Deferred.await(open), openingGrace)
-          while (true) {
-            yield* snapshot
-            const jitter = yield* Random.nextRange(0.8, 1.2)
-            yield* Effect.sleep(Duration.times(pollInterval, jitter))
-          }
-        })
-        yield* Effect.raceFirst(listen, look)
-      }))
+          yield* Stream.runForEach(body, (bytes) => Effect.forEach(splitter.push(bytes), take, { discard: true }))
+        }))
 
-      while (true) {
+      const look = (opened: Deferred.Deferred<void>) =>
+        Effect.gen(function*() {
+          // Listening first: what happens between the two is then told by the one or the other.
+          yield* Effect.timeoutOption(Deferred.await(opened), openingGrace)
+          yield* Effect.forever(
+            Effect.zipRight(snapshot, Effect.flatMap(Backoff.jittered(pollInterval), Effect.sleep))
+          )
+        })
+
+      /** One connection, which ends by failing or by Docker's end. */
+      const session = Effect.flatMap(Deferred.make<void>(), (opened) => Effect.raceFirst(listen(opened), look(opened)))
+        .pipe(
+          Effect.catchAll((error) => {
+            if (isLost) return Effect.void
+            isLost = true
+            return mailbox.offer({ _tag: "Lost", error })
+          })
+        )
+
+      // A Docker that ends each stream at once is not asked in a tight loop.
+      const backoff = yield* Schedule.driver(Backoff.schedule(reconnects))
+      yield* Effect.forever(Effect.gen(function*() {
         const begun = yield* Clock.currentTimeMillis
-        const ended = yield* Effect.either(session)
-        if (Either.isLeft(ended) && !lost) {
-          lost = true
-          yield* mailbox.offer({ _tag: "Lost", error: ended.left })
-        }
-        // An engine that ends each stream at once is not asked in a tight loop.
-        const now = yield* Clock.currentTimeMillis
-        if (now - begun > Duration.toMillis(longestDelay)) delay = Duration.toMillis(firstDelay)
-        const jitter = yield* Random.nextRange(0.8, 1.2)
-        yield* Effect.sleep(Duration.millis(delay * jitter))
-        delay = Math.min(delay * 2, Duration.toMillis(longestDelay))
-      }
+        yield* session
+        const lasted = (yield* Clock.currentTimeMillis) - begun
+        if (lasted > Duration.toMillis(goodConnection)) yield* backoff.reset
+        yield* Effect.orDie(backoff.next(undefined))
+      }))
     })
 
   return Stream.unwrapScoped(Effect.gen(function*() {
     const mailbox = yield* Mailbox.make<ContainerEvent>({ capacity: bufferedEvents })
-    yield* Effect.forkScoped(Effect.interruptible(produce(mailbox)))
+    // A mistake in it fails the watcher: unseen, it would be told nothing for ever.
+    yield* Effect.forkScoped(Effect.interruptible(Mailbox.into(produce(mailbox), mailbox)))
     return Mailbox.toStream(mailbox)
   }))
 }

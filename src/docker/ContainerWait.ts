@@ -1,6 +1,8 @@
 /** Waits for a container's end, and never longer. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Backoff from "../effect/Backoff.js"
 import type * as Container from "./api/Container.js"
 import * as DockerApi from "./api/DockerApi.js"
 import * as DockerError from "./api/DockerError.js"
@@ -13,10 +15,9 @@ export interface Dependencies {
   ) => Effect.Effect<Container.ContainerInfo, DockerError.DockerError | DockerError.ContainerNotFound>
 }
 
-/** How often the container is looked at while the engine's word is awaited: that word may never come. */
+/** How often the container is looked at while Docker's answer is awaited: it may never come. */
 export const lookInterval = Duration.minutes(1)
-const firstDelay = Duration.millis(500)
-const longestDelay = Duration.seconds(30)
+const backoff: Backoff.BackoffOptions = { base: "500 millis", cap: "30 seconds" }
 
 const exitOf = (info: Container.ContainerInfo): Container.ContainerExit => ({
   exitCode: info.exitCode ?? 0,
@@ -28,7 +29,7 @@ const exitOf = (info: Container.ContainerInfo): Container.ContainerExit => ({
 const runs = ({ state }: Container.ContainerInfo) => state === "running" || state === "paused" || state === "restarting"
 
 /**
- * The end of a container; at once when it has ended. An engine that is away is waited for: only it knows how the
+ * The end of a container; at once when it has ended. A Docker that is unreachable is waited for: only it knows how the
  * container ended.
  */
 export const wait = (
@@ -36,50 +37,45 @@ export const wait = (
   container: string
 ): Effect.Effect<Container.ContainerExit, DockerError.DockerError | DockerError.ContainerNotFound> =>
   Effect.gen(function*() {
-    let delay = Duration.toMillis(firstDelay)
-    /** The engine's word, which stands also when the container is gone or runs again by the time we look. */
-    let told: number | undefined
-    let asked = false
-    const away = Effect.suspend(() => {
-      const now = delay
-      delay = Math.min(delay * 2, Duration.toMillis(longestDelay))
-      return Effect.sleep(Duration.millis(now))
-    })
+    /** Docker's answer, which stands also when the container is gone or runs again by the time we look. */
+    let answered: number | undefined
+    const retries = yield* Schedule.driver(Backoff.schedule(backoff))
+    const backOff = Effect.orDie(retries.next(undefined))
     const ask = (id: string) =>
-      Effect.map(
-        transport.json({
-          operation: `wait for container ${container}`,
-          method: "POST",
-          path: `/containers/${id}/wait`,
-          query: { condition: "not-running" },
-          // Bounded by the looks in between.
-          deadline: Duration.infinity
-        }, DockerApi.Wait),
-        ({ StatusCode }) => {
-          told = StatusCode
-        }
+      transport.json({
+        operation: `wait for container ${container}`,
+        method: "POST",
+        path: `/containers/${id}/wait`,
+        query: { condition: "not-running" },
+        // Bounded by the looks in between.
+        deadline: Duration.infinity
+      }, DockerApi.Wait).pipe(
+        Effect.map(({ StatusCode }) => {
+          answered = StatusCode
+        }),
+        // It is gone, or the connection is: the next look tells.
+        Effect.catchAll((error) =>
+          error._tag === "DockerRequestFailed" && error.status === 404 ? Effect.void : Effect.asVoid(backOff)
+        )
       )
-    while (true) {
-      const found = yield* Effect.either(inspect(container))
-      if (found._tag === "Left") {
-        const error = found.left
-        if (error._tag === "ContainerNotFound") {
-          return told === undefined ? yield* Effect.fail(error) : { exitCode: told }
-        }
-        // The first look tells the caller what is wrong; later the engine is waited for.
-        if (!asked || !DockerError.isUnavailable(error)) return yield* Effect.fail(error)
-        yield* away
-        continue
-      }
-      asked = true
-      const info = found.right
+
+    /** One look, and the answer or the time for the next look. `undefined` while the container runs. */
+    const look = Effect.gen(function*() {
+      const info = yield* inspect(container)
       if (!runs(info)) return exitOf(info)
-      if (told !== undefined) return { exitCode: told }
-      yield* Effect.raceFirst(
-        Effect.catchAll(ask(info.id), (error) =>
-          // It is gone, or the connection is: the next look tells.
-          error._tag === "DockerRequestFailed" && error.status === 404 ? Effect.void : away),
-        Effect.sleep(lookInterval)
+      if (answered !== undefined) return { exitCode: answered }
+      yield* Effect.raceFirst(ask(info.id), Effect.sleep(lookInterval))
+      return undefined
+    }).pipe(
+      Effect.catchTag(
+        "ContainerNotFound",
+        (error) => answered === undefined ? Effect.fail(error) : Effect.succeed({ exitCode: answered })
       )
-    }
+    )
+    const laterLook = Effect.catchIf(look, DockerError.isUnavailable, () => Effect.as(backOff, undefined))
+
+    // The first look tells the caller what is wrong; later Docker is waited for.
+    let exit: Container.ContainerExit | undefined = yield* look
+    while (exit === undefined) exit = yield* laterLook
+    return exit
   })

@@ -11,6 +11,7 @@ import type * as ContainerRun from "./ContainerRun.js"
 import type * as ContainerSpec from "./ContainerSpec.js"
 import type * as DockerError from "./api/DockerError.js"
 import type * as ImagePull from "./ImagePull.js"
+import type * as LogFrames from "./LogFrames.js"
 
 type Known<A> = Effect.Effect<A, DockerError.DockerError | DockerError.ContainerNotFound>
 
@@ -94,7 +95,7 @@ export class Docker extends Context.Tag("@orchion/node-agent/Docker")<
     readonly logs: (
       container: string,
       options?: ContainerLogs.LogOptions
-    ) => Stream.Stream<ContainerLogs.LogLine, DockerError.DockerError | DockerError.ContainerNotFound>
+    ) => Stream.Stream<LogFrames.LogLine, DockerError.DockerError | DockerError.ContainerNotFound>
     /** One measurement, which takes the engine a second or two. */
     readonly stats: (container: string) => Known<Container.ContainerStats>
     /** Runs a command in a running container. */

@@ -139,7 +139,7 @@ describe("watching containers", () => {
         assert.deepStrictEqual(tags(), ["Lost"])
         yield* server.up
         while (seen.length < 2) {
-          yield* TestClock.adjust("10 seconds")
+          yield* TestClock.adjust("200 millis")
           yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         }
         assert.deepStrictEqual(tags(), ["Lost", "Snapshot"])

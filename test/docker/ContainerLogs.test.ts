@@ -6,11 +6,12 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import * as ContainerLogs from "../../src/docker/ContainerLogs.js"
+import type * as ContainerLogs from "../../src/docker/ContainerLogs.js"
+import * as LogFrames from "../../src/docker/LogFrames.js"
 import { Docker } from "../../src/docker/Docker.js"
 import * as Lines from "../../src/text/Lines.js"
 import * as Scripted from "./ScriptedDocker.js"
-import { eventually, sleepThrough } from "./Waiting.js"
+import { backOff, eventually } from "./Waiting.js"
 
 const route = "GET /containers/abc/logs"
 
@@ -81,7 +82,7 @@ describe("a container's log", () => {
       assert.deepStrictEqual(found.map(({ stream, text, truncated }) => [stream, text.length, truncated]), [
         ["stderr", 10, false],
         ["stdout", 2 * part.length + 3, false],
-        ["stdout", ContainerLogs.maxLineLength, true],
+        ["stdout", LogFrames.maxLineLength, true],
         ["stdout", 5, false]
       ])
     }))
@@ -221,7 +222,7 @@ describe("a log that is followed", () => {
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.fork(Stream.runCollect(logs({ follow: true, tail: 10 })))
         yield* server.arrived(route)
-        yield* sleepThrough(500)
+        yield* backOff(500)
         const texts = Chunk.toReadonlyArray(yield* Fiber.join(fiber)).map(({ text }) =>
           text
         )
@@ -246,11 +247,11 @@ describe("a log that is followed", () => {
         )
         yield* eventually(() => seen.length === 1)
         yield* server.down
-        for (const delay of [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) yield* sleepThrough(delay)
+        for (const delay of [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) yield* backOff(delay)
         server.on("GET /containers/abc/json", Scripted.json(Scripted.inspected("abc", { Status: "exited" })))
         server.on(route, sends(line(1, 1, "a"), line(1, 2, "b")))
         yield* server.up
-        yield* sleepThrough(30_000)
+        yield* backOff(30_000)
         yield* Fiber.join(fiber)
         assert.deepStrictEqual(seen, ["a", "b"])
       }).pipe(Effect.provide(Scripted.layer(server)))
@@ -264,7 +265,7 @@ describe("a log that is followed", () => {
         yield* server.arrived("GET /containers/abc/json", 2)
         // Removed meanwhile: that is its end.
         server.on("GET /containers/abc/json", Scripted.refuse(404, "No such container"))
-        yield* sleepThrough(500)
+        yield* backOff(500)
         assert.strictEqual(Chunk.size(yield* Fiber.join(fiber)), 1)
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
@@ -301,7 +302,7 @@ describe("the frames of a container's output", () => {
   }, ({ cuts, messages }) => {
     const bytes = Buffer.concat(messages.map(({ payload, type }) => frame(type, payload)))
     const at = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length]
-    const demux = ContainerLogs.makeDemuxer(false)
+    const demux = LogFrames.makeDemuxer(false)
     const found = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), system: Buffer.alloc(0) }
     let begun = 0
     for (let index = 1; index < at.length; index++) {

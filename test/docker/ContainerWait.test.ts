@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Docker } from "../../src/docker/Docker.js"
 import * as Scripted from "./ScriptedDocker.js"
-import { sleepThrough } from "./Waiting.js"
+import { backOff, sleepThrough } from "./Waiting.js"
 
 const inspect = "GET /containers/abc/json"
 const wait = "POST /containers/abc/wait"
@@ -97,7 +97,7 @@ describe("waiting for a container's end", () => {
       })
       yield* Effect.gen(function*() {
         const fiber = yield* Effect.fork(waiting)
-        yield* sleepThrough(500)
+        yield* backOff(500)
         assert.strictEqual((yield* Fiber.join(fiber)).exitCode, 1)
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
@@ -110,10 +110,10 @@ describe("waiting for a container's end", () => {
         const fiber = yield* Effect.fork(waiting)
         yield* server.arrived(wait)
         yield* server.down
-        for (const delay of [500, 1000, 2000, 4000, 8000, 16_000, 30_000]) yield* sleepThrough(delay)
+        for (const delay of [500, 1000, 2000, 4000, 8000, 16_000, 30_000]) yield* backOff(delay)
         server.on(inspect, exited(143))
         yield* server.up
-        yield* sleepThrough(30_000)
+        yield* backOff(30_000)
         assert.strictEqual((yield* Fiber.join(fiber)).exitCode, 143)
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))

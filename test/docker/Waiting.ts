@@ -9,22 +9,27 @@ const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(re
 export const eventually = (condition: () => boolean): Effect.Effect<void> =>
   Effect.suspend(() => (condition() ? Effect.void : Effect.zipRight(turn, eventually(condition))))
 
-/** Until some fiber sleeps for so many milliseconds more, give or take a share. */
-export const asleepFor = (millis: number, share = 0): Effect.Effect<void> =>
+/** Waits until some fiber sleeps for a time that is accepted, and tells for how many milliseconds. */
+const asleep = (accepts: (millis: number) => boolean): Effect.Effect<number> =>
   Effect.gen(function*() {
     while (true) {
       const now = yield* Clock.currentTimeMillis
-      const wakes = yield* TestClock.sleeps()
-      for (const wake of wakes) {
-        if (Math.abs(wake - now - millis) < 1 + share * millis) return
-      }
+      for (const wake of yield* TestClock.sleeps()) if (accepts(wake - now)) return wake - now
       yield* turn
     }
   })
 
+/** Until some fiber sleeps for so many milliseconds more. */
+export const asleepFor = (millis: number): Effect.Effect<void> =>
+  Effect.asVoid(asleep((left) => Math.abs(left - millis) < 1))
+
 /** Lets the clock pass a wait that is jittered by a fifth, once some fiber sleeps for it. */
 export const backOff = (millis: number): Effect.Effect<void> =>
-  Effect.zipRight(asleepFor(millis, 0.2), TestClock.adjust(1.2 * millis + 1))
+  Effect.flatMap(
+    // A jittered wait is hardly ever one of whole milliseconds; the deadline of a request in flight is.
+    asleep((left) => Math.abs(left - Math.round(left)) > 1e-6 && Math.abs(left - millis) <= 0.2 * millis),
+    (left) => TestClock.adjust(left)
+  )
 
 /** Lets the clock pass what a fiber sleeps for, once it does. */
 export const sleepThrough = (millis: number): Effect.Effect<void> =>
