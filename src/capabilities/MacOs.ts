@@ -1,4 +1,4 @@
-/** What macOS tells through its own tools; each runs off the start-up path. */
+/** What macOS says through its own tools; each runs off the start path. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -88,7 +88,9 @@ export const parseSwVers = (text: string): string | undefined => {
 export const parseVmStat = (vmStat: string, swapUsage: string, totalBytes: number): MemoryFacts => {
   const page = positiveInteger(/page size of (\d{1,9}) bytes/.exec(vmStat)?.[1])
   const count = (name: string) => {
-    const pages = /^\d{1,15}$/.exec(new RegExp(`^"?${name}"?:\\s+(\\d+)\\.?\\s*$`, "m").exec(vmStat)?.[1] ?? "")?.[0]
+    const pages = /^\d{1,15}$/.exec(
+      new RegExp(`^"?${name}"?:[ \\t]{1,64}(\\d{1,15})\\.?[ \\t\\r]{0,64}$`, "m").exec(vmStat)?.[1] ?? ""
+    )?.[0]
     return pages === undefined || page === undefined ? undefined : Number(pages) * page
   }
   const wired = count("Pages wired down")

@@ -45,8 +45,12 @@ const hypervisors: ReadonlyArray<readonly [pattern: RegExp, name: string]> = [
   [/Amazon EC2|Google Compute Engine|KVM|QEMU|OpenStack|Droplet|vServer|Alibaba Cloud ECS|Bochs|Firecracker/i, "kvm"]
 ]
 
+/** What firmware says is a few words; more would only cost time. */
+const maxDmi = 2048
+
 /** The name of the hypervisor from DMI's vendor and product; `undefined` when they name none. */
-export const hypervisorOf = (dmi: string): string | undefined => hypervisors.find(([pattern]) => pattern.test(dmi))?.[1]
+export const hypervisorOf = (dmi: string): string | undefined =>
+  hypervisors.find(([pattern]) => pattern.test(dmi.slice(0, maxDmi)))?.[1]
 
 /** The kind of container from the text of `/proc/1/cgroup`. */
 export const containerOfCgroup = (text: string): string | undefined =>
@@ -94,7 +98,7 @@ const hypervisor = (files: KernelFiles, flagged: boolean | undefined): string =>
 export const readBootId = (files: KernelFiles): string | undefined =>
   Printable.label(files.line("/proc/sys/kernel/random/boot_id"))
 
-/** Everything that Linux tells about itself without a process. */
+/** Everything that Linux says about itself without a process. */
 export const readLinuxOs = (
   files: KernelFiles,
   env: NodeJS.ProcessEnv,

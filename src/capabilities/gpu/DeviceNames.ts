@@ -7,6 +7,9 @@ export const pciIdFiles = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids
 /** Where the list of AMD's GPUs is, which tells the models of one chip apart. */
 export const amdgpuIdFiles = ["/usr/share/libdrm/amdgpu.ids", "/opt/amdgpu/share/libdrm/amdgpu.ids"]
 
+/** The longest name that is looked at, in characters. */
+const maxName = 512
+
 /** `0x73BF` or `73bf` as `73bf`. */
 const hex = (id: string): string => id.toLowerCase().replace(/^0x/, "")
 
@@ -19,14 +22,18 @@ export const nameInPciIds = (text: string, vendor: string, device: string): stri
   const end = /\n(?=[0-9a-fA-F])/.exec(rest)?.index
   const section = end === undefined ? rest : rest.slice(0, end)
   const name = new RegExp(`^\\t${hex(device)}\\s+(.*)$`, "m").exec(section)?.[1]
-  return Printable.label(/\[([^\]]+)\]/.exec(name ?? "")?.[1] ?? name)
+  // No name is longer; a pattern that looks for brackets would take long over one that is.
+  const short = name?.slice(0, maxName)
+  return Printable.label(/\[([^\]]+)\]/.exec(short ?? "")?.[1] ?? short)
 }
 
 /** The name of a device and revision in the text of `amdgpu.ids`. */
 export const nameInAmdgpuIds = (text: string, device: string, revision: string): string | undefined => {
   for (const line of text.split("\n")) {
-    const [id, rev, name] = line.split(",").map((part) => part.trim())
-    if (id === undefined || rev === undefined || name === undefined) continue
+    const [id, rev, ...rest] = line.slice(0, maxName).split(",").map((part) => part.trim())
+    // A name may have commas in it.
+    const name = rest.join(", ")
+    if (id === undefined || rev === undefined || name === "") continue
     if (hex(id) === hex(device) && hex(rev).padStart(2, "0") === hex(revision).padStart(2, "0")) {
       return Printable.label(name)
     }

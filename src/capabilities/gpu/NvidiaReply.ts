@@ -165,7 +165,7 @@ export const judge = (reply: Reply, previous: NvidiaFacts, surroundings: Surroun
   const { failure, fields, stderr, stdout } = reply
   const before: NvidiaFacts = { ...previous, fields }
   const table = parseTable(stdout, fields, failure === undefined || failure.exitCode !== undefined)
-  const remarks = [...table.remarks, ...linesOf(stderr).filter((line) => line !== "").slice(0, 2048)]
+  const remarks = [...table.remarks, ...linesOf(stderr).filter((line) => line !== "")]
   const listed = table.rows.map(({ gpu }) => gpu)
   const indexOf = (address: string) => [...listed, ...previous.gpus].find((gpu) => gpu.pciAddress === address)?.index
   const problems = diagnose(remarks, failure?.exitCode, indexOf)

@@ -61,8 +61,11 @@ const columnsOf = (line: string, expected: number): ReadonlyArray<string> => {
   return (columns.length >= expected ? columns : line.split(",")).map((column) => column.trim())
 }
 
-/** The lines of a text, without the white space around them. */
-export const linesOf = (text: string): ReadonlyArray<string> => text.split(/\r?\n/).map((line) => line.trim())
+/** As many lines as are looked at: a table has one per GPU. */
+const maxLines = 2048
+
+/** The first lines of a text, without the white space around them. */
+export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n", maxLines).map((line) => line.trim())
 
 /** Drops what follows the last line's end: a tool that died may have died in the middle of a figure. */
 const wholeLines = (text: string, complete: boolean): string =>
@@ -168,9 +171,6 @@ const parseRow = (
   }
 }
 
-/** As many lines as are looked at. */
-const maxLines = 2048
-
 /**
  * Reads `--query-gpu=... --format=csv,noheader,nounits`. A line that is no row is a remark. Pass `complete: false` for the
  * output of a tool that did not end by itself.
@@ -188,7 +188,6 @@ export const parseTable = (text: string, fields: ReadonlyArray<NvidiaField>, com
     if (isRow) ambiguous.push(line)
     else if (row === undefined || index === undefined || rows.has(index)) remarks.push(line)
     else rows.set(index, row)
-    if (ambiguous.length + remarks.length + rows.size >= maxLines) break
   }
   return { rows: [...rows.values()], ambiguous, remarks }
 }
