@@ -14,7 +14,7 @@ export class Capabilities extends Context.Tag("@orchion/node-agent/Capabilities"
   Capabilities,
   {
     /**
-     * What is known now, with what the kernel tells at once (memory, limits). Starts no probe and no process, and waits
+     * What is known now, with what the kernel answers at once (memory, limits). Starts no probe and no process, and waits
      * for none: for a first report that is to leave before detection begins.
      */
     readonly current: Effect.Effect<NodeCapabilities>

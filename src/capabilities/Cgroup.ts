@@ -1,4 +1,5 @@
 /** What the place we run in may use: the limits of our control groups, versions 1 and 2, and of our CPU affinity. */
+import * as Effect from "effect/Effect"
 import type { KernelFiles } from "./Files.js"
 import { known } from "../node/Fields.js"
 import { rangeList, wholeNumber } from "./Numbers.js"
@@ -111,13 +112,13 @@ const memoryFiles: Readonly<Record<1 | 2, MemoryFiles>> = {
   2: { limit: "memory.max", used: "memory.current", cache: "inactive_file" }
 }
 
-/** Finds our limits again and again; where the hierarchies are is looked up only when our membership has changed. */
+/** Reads our limits; where the hierarchies are is looked up only when our membership has changed. */
 export interface CgroupReader {
   /** `total` is the machine's: what allows as much is no limit. */
   readonly read: (files: KernelFiles, total: { readonly memoryBytes: number; readonly cores: number }) => Limits
 }
 
-export const makeReader = (): CgroupReader => {
+export const makeReader: Effect.Effect<CgroupReader> = Effect.sync(() => {
   let membershipText: string | undefined
   let memory: ReadonlyArray<{ readonly version: 1 | 2; readonly folders: ReadonlyArray<string> }> = []
   let cpu: typeof memory = []
@@ -195,4 +196,4 @@ export const makeReader = (): CgroupReader => {
       return { ...memoryLimit(files, total.memoryBytes), ...known({ cores: coreLimit(files, total.cores) }) }
     }
   }
-}
+})

@@ -114,7 +114,7 @@ export const parseCpuinfo = (text: string): CpuListing => {
     const value = line.slice(colon + 1).trim()
     switch (key) {
       case "processor": {
-        // 32-bit Arm also has "Processor: ARMv7 ..." lines, which the capital tells apart.
+        // 32-bit Arm also has "Processor: ARMv7 ..." lines, which the capital distinguishes.
         if (/^\d+$/.test(value)) logicalCores++
         break
       }
@@ -195,7 +195,7 @@ const maxMhz = (files: KernelFiles): number | undefined => {
   return clocks.length > 0 ? Math.max(...clocks) : megahertz(files.line(`${cpus}/cpu0/cpufreq/cpuinfo_max_freq`))
 }
 
-/** Everything that Linux tells about the processors without a process. None of it changes while the machine is up. */
+/** Everything that Linux says about the processors without a process. None of it changes while the machine is up. */
 export const readLinuxCpu = (files: KernelFiles): CpuListing => {
   const listing = parseCpuinfo(files.text("/proc/cpuinfo") ?? "")
   const online = rangeList(files.line(`${cpus}/online`))

@@ -1,5 +1,5 @@
 /**
- * Reading what the kernel tells through files.
+ * Reading what the kernel provides through files.
  *
  * Two ways: {@link KernelFiles} reads at once and is for files which the kernel answers from its own memory (`/proc`,
  * cgroups, DMI); {@link DeviceFiles} reads off the event loop and is for files that a device driver or a network file

@@ -12,6 +12,8 @@ export interface Host {
   readonly env: NodeJS.ProcessEnv
   /** How long a probe may take before it is cut off. */
   readonly deadline: Duration.Duration
+  /** How long the readings of GPUs that nobody uses are good for. */
+  readonly idleGoodFor: Duration.Duration
   readonly tools: Tool.Tools
   readonly bus: PciBus.PciBus
   /** A reader of its own for each probe, so that a driver that hangs holds up one probe only. */
@@ -31,6 +33,8 @@ export interface HostOptions {
   readonly path?: string
   /** 5 s by default. */
   readonly deadline?: Duration.DurationInput
+  /** 25 s by default: looks every 10 s then ask at every third. */
+  readonly idleGoodFor?: Duration.DurationInput
   readonly inContainer?: () => boolean
 }
 
@@ -48,6 +52,7 @@ export const make = (options: HostOptions = {}): Effect.Effect<Host> =>
       platform,
       env,
       deadline: Duration.decode(options.deadline ?? "5 seconds"),
+      idleGoodFor: Duration.decode(options.idleGoodFor ?? "25 seconds"),
       tools,
       bus,
       files,

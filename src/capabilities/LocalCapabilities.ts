@@ -1,7 +1,7 @@
 /**
  * The {@link Capabilities} of the machine that this program runs on.
  *
- * What the kernel tells at once is read at each look, without a process or a fiber. Everything else is a probe, which
+ * What the kernel answers at once is read at each look, without a process or a fiber. Everything else is a probe, which
  * runs in the background, at its own pace, and of which an answer has what is known so far.
  */
 import * as Duration from "effect/Duration"
@@ -50,6 +50,8 @@ export interface LocalCapabilitiesOptions {
   readonly orchestratorAddress?: { readonly host: string; readonly port: number }
   /** How long a probe may take before it is cut off, 5 s by default; slow tools are given more at later looks. */
   readonly probeDeadline?: Duration.DurationInput
+  /** How long the readings of GPUs that nobody uses are good for, 25 s by default: NVIDIA's take processes. */
+  readonly idleGoodFor?: Duration.DurationInput
   /** The processes that are the agent's own, such as its engines: they are not reported as foreign users of a GPU. */
   readonly ownPids?: Effect.Effect<ReadonlySet<number>>
   /** For tests: what is put in front of `/proc`, `/sys`, `/etc` and the like. */
@@ -305,7 +307,7 @@ export const make = (
       inContainer: () => containers.has(readStatics(kernelFiles(host.root)).os.virtualization ?? "")
     })
     const { platform, root } = host
-    const limits = Cgroup.makeReader()
+    const limits = yield* Cgroup.makeReader
     const probes = yield* makeProbes(host, options)
     const jump = yield* ClockJump.make()
 

@@ -136,9 +136,9 @@ export const detectStatic = (
   Effect.gen(function*() {
     const facts = parseSysctl(yield* output(tools, "sysctl", "/usr/sbin", keys, deadline))
     const distribution = parseSwVers(yield* output(tools, "sw_vers", "/usr/bin", [], deadline))
-    const told: MacFacts | undefined = { ...facts, os: { ...facts.os, ...known({ distribution }) } }
+    const found: MacFacts | undefined = { ...facts, os: { ...facts.os, ...known({ distribution }) } }
     return {
-      facts: told,
+      facts: found,
       findings: [],
       goodFor: facts.cpu.model === undefined ? "1 minute" as const : "1 day" as const
     }

@@ -12,20 +12,20 @@ export interface MemoryFacts {
 
 /** Reads the text of `/proc/meminfo`. */
 export const parseMeminfo = (text: string): MemoryFacts => {
-  const figures = new Map<string, number>()
+  const amounts = new Map<string, number>()
   for (const line of text.split("\n")) {
     const match = /^([A-Za-z]+):\s*(\d+) kB\s*$/.exec(line)
     const kibibytes = wholeNumber(match?.[2])
     const total = kibibytes === undefined ? undefined : kibibytes * 1024
-    if (match?.[1] !== undefined && total !== undefined && Number.isSafeInteger(total)) figures.set(match[1], total)
+    if (match?.[1] !== undefined && total !== undefined && Number.isSafeInteger(total)) amounts.set(match[1], total)
   }
-  const total = figures.get("MemTotal")
-  const free = figures.get("MemFree")
+  const total = amounts.get("MemTotal")
+  const free = amounts.get("MemFree")
   // Kernels before 3.14 leave the sum to us.
-  const available = figures.get("MemAvailable")
-    ?? (free === undefined ? undefined : free + (figures.get("Buffers") ?? 0) + (figures.get("Cached") ?? 0))
-  const swapTotal = figures.get("SwapTotal")
-  const swapFree = figures.get("SwapFree")
+  const available = amounts.get("MemAvailable")
+    ?? (free === undefined ? undefined : free + (amounts.get("Buffers") ?? 0) + (amounts.get("Cached") ?? 0))
+  const swapTotal = amounts.get("SwapTotal")
+  const swapFree = amounts.get("SwapFree")
   return known({
     totalBytes: total === 0 ? undefined : total,
     availableBytes: total === undefined || available === undefined ? available : Math.min(available, total),

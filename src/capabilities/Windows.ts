@@ -1,4 +1,4 @@
-/** What Windows tells of its processors, by systeminformation: it asks without holding up this program. */
+/** What Windows says about its processors, by systeminformation, which asks without blocking the event loop. */
 import * as Effect from "effect/Effect"
 import type { CpuFacts } from "./Cpu.js"
 import { known } from "../node/Fields.js"

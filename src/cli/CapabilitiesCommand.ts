@@ -58,6 +58,8 @@ export const run = ({ json, watch }: CapabilitiesOptions, sources: ReadonlyArray
   Effect.gen(function*() {
     const values = yield* Setting.readTable(settings, sources)
     const live = LocalCapabilities.layer({
+      // Who watches wants to see what begins.
+      ...(watch ? { idleGoodFor: 0 } : {}),
       ...known({ stateDir: stateDirOf(values) }),
       orchestratorAddress: values.orchestrator,
       ...(Option.isSome(values.dockerHost) ? { dockerHost: values.dockerHost.value } : {})

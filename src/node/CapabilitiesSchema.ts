@@ -117,7 +117,7 @@ export class GpuInfo extends Schema.Class<GpuInfo>("GpuInfo")({
   memoryUsedBytes: optional(Bytes),
   memoryFreeBytes: optional(Bytes),
   /**
-   * The GPU shares the system's memory: the memory figures are then what it may take of that, or the system's where the
+   * The GPU shares the system's memory: its memory is then what it may take of that, or the system's where the
    * driver does not say.
    */
   unifiedMemory: Schema.Boolean,

@@ -11,7 +11,7 @@ const GiB = 1024 ** 3
 const big = { memoryBytes: 64 * GiB, cores: 16 }
 
 const limits = (name: string, total = big) =>
-  Effect.map(machine(tree(name)), (root) => Cgroup.makeReader().read(kernelFiles(root), total))
+  Effect.map(machine(tree(name)), (root) => Effect.runSync(Cgroup.makeReader).read(kernelFiles(root), total))
 
 describe("Cgroup", () => {
   it.scoped("takes the lowest limit of a systemd service and its slices, and what the limiting one uses", () =>
@@ -64,13 +64,13 @@ describe("Cgroup", () => {
   it.scoped("counts the processors that it is pinned to", () =>
     Effect.gen(function*() {
       const root = yield* machine({ "proc/self/status": "Cpus_allowed_list:\t0,2-3\n", "proc/self/cgroup": "" })
-      assert.deepStrictEqual(Cgroup.makeReader().read(kernelFiles(root), big), { cores: 3 })
+      assert.deepStrictEqual(Effect.runSync(Cgroup.makeReader).read(kernelFiles(root), big), { cores: 3 })
     }))
 
   it.scoped("notices a limit that is changed, and a move into another group", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("cgroup-v2-slice"))
-      const reader = Cgroup.makeReader()
+      const reader = Effect.runSync(Cgroup.makeReader)
       assert.strictEqual(reader.read(kernelFiles(root), big).memoryBytes, 8 * GiB)
       fs.writeFileSync(path.join(root, "sys/fs/cgroup/system.slice/memory.max"), `${2 * GiB}\n`)
       assert.strictEqual(reader.read(kernelFiles(root), big).memoryBytes, 2 * GiB)

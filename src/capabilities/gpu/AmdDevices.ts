@@ -47,7 +47,7 @@ const apuArchitectures = new Set([
   "gfx1153"
 ])
 
-/** Devices that are in APUs, for where the compute driver does not tell the architecture; 74a0 is the MI300A. */
+/** Devices that are in APUs, for where the compute driver does not report the architecture; 74a0 is the MI300A. */
 const apuDevices = new Set([
   "1114",
   "13c0",

@@ -4,7 +4,7 @@ import * as Printable from "../../text/Printable.js"
 /** Where distributions keep the list of all PCI devices. */
 export const pciIdFiles = ["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids", "/usr/share/pci.ids"]
 
-/** Where the list of AMD's GPUs is, which tells the models of one chip apart. */
+/** Where the list of AMD's GPUs is, which distinguishes the models of one chip. */
 export const amdgpuIdFiles = ["/usr/share/libdrm/amdgpu.ids", "/opt/amdgpu/share/libdrm/amdgpu.ids"]
 
 /** The longest name that is looked at, in characters. */

@@ -66,12 +66,12 @@ const nonNegative = (value: number | undefined) =>
 /** More than any GPU draws, in watts. */
 const maxWatts = 20_000
 
-/** Describes a GPU by what is possible of the fields: a figure that cannot be is unknown, not zero. */
+/** Describes a GPU by those of the fields that are possible: an impossible reading is unknown, not zero. */
 export const describeGpu = (fields: GpuFields): GpuInfo => {
   const total = bytes(fields.memoryTotalBytes)
   let used = nonNegative(fields.memoryUsedBytes)
   let free = nonNegative(fields.memoryFreeBytes)
-  // A driver that contradicts itself has told nothing.
+  // A driver that contradicts itself reports nothing.
   if (total !== undefined && (used ?? 0) + (free ?? 0) > total) used = free = undefined
   const round = (value: number | undefined) => value === undefined ? undefined : Math.round(value * 100) / 100
   return new GpuInfo(

@@ -31,13 +31,12 @@ const processesGoodFor = 30_000
 /** How long it is believed that GPUs are partitioned as they were, in milliseconds. */
 const migGoodFor = 60_000
 
-/** How long the readings of GPUs that nobody uses are good for: a look every 10 s then asks at every third. */
-export const idleGoodFor = Duration.seconds(25)
-
 /** How long nvidia-smi is given: the host's deadline, and multiples of it after each time that it did not answer. */
 const patience = [1, 6, 12] as const
 
-export interface NvidiaOptions extends Pick<Host, "tools" | "bus" | "root" | "platform" | "env" | "inContainer"> {
+export interface NvidiaOptions
+  extends Pick<Host, "tools" | "bus" | "root" | "platform" | "env" | "inContainer" | "idleGoodFor">
+{
   readonly deadline: Duration.DurationInput
   readonly files: DeviceFiles
 }
@@ -284,7 +283,7 @@ const ask = (options: NvidiaOptions, tool: string, previous: NvidiaFacts, jetson
     if (took > Duration.toMillis(options.deadline)) {
       return { facts, findings: [...used.findings, slow(took)], goodFor: Duration.millis(5 * took) }
     }
-    const goodFor = used.goodFor ?? (isIdle(facts) && used.findings.length === 0 ? idleGoodFor : undefined)
+    const goodFor = used.goodFor ?? (isIdle(facts) && used.findings.length === 0 ? options.idleGoodFor : undefined)
     return goodFor === undefined ? { facts, findings: used.findings } : { facts, findings: used.findings, goodFor }
   })
 

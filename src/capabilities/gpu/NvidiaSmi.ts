@@ -67,7 +67,7 @@ const maxLines = 2048
 /** The first lines of a text, without the white space around them. */
 export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n", maxLines).map((line) => line.trim())
 
-/** Drops what follows the last line's end: a tool that died may have died in the middle of a figure. */
+/** Drops what follows the last line's end: a tool that died may have died in the middle of a number. */
 const wholeLines = (text: string, complete: boolean): string =>
   complete ? text : text.slice(0, text.lastIndexOf("\n") + 1)
 

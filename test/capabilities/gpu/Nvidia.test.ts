@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as fs from "node:fs"
@@ -47,6 +47,7 @@ const withTool = (options: {
       root,
       platform: "linux",
       env: {},
+      idleGoodFor: Duration.seconds(25),
       inContainer: () => options.inContainer ?? false
     })
     const calls = () => {
@@ -556,7 +557,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
     Effect.gen(function*() {
       const idle = yield* once({ script: prints("idle.csv") })
       assert.lengthOf(idle.facts.gpus, 2)
-      assert.deepStrictEqual(idle.goodFor, Nvidia.idleGoodFor)
+      assert.deepStrictEqual(idle.goodFor, Duration.seconds(25))
       const busy = yield* once({
         script: "case $1 in --query-gpu*) cat $fixtures/idle.csv ;; *) echo 'GPU-4a1b2c3d-0001, 7, python3, 12' ;; esac"
       })
@@ -628,6 +629,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
         root,
         platform: "linux",
         env: {},
+        idleGoodFor: Duration.seconds(25),
         inContainer: () => false
       })(NvidiaFacts.initial)
       assert.lengthOf(reading.facts.gpus, 8)
