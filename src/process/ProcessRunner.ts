@@ -191,95 +191,106 @@ const endsWithin = (child: ChildProcess, limit: Duration.DurationInput): Effect.
     Effect.map(Option.isSome)
   )
 
-/** A runner of its own memory of survivors. */
+/** What the runs of one runner share. */
+interface Shared {
+  readonly platform: NodeJS.Platform
+  readonly signal: (pid: number, signal: NodeJS.Signals) => void
+  /** By file, the processes that survived being killed. */
+  readonly survivors: Map<string, number>
+}
+
+/** Ends a process and its group: with a grace period where it has one, and by force. */
+const end = ({ signal, survivors }: Shared, child: ChildProcess, pid: number, run: RunOptions) =>
+  Effect.gen(function*() {
+    if (run.gracePeriod !== undefined) {
+      signal(pid, "SIGTERM")
+      yield* endsWithin(child, run.gracePeriod)
+    }
+    // Also after a graceful end: children may have been left behind.
+    signal(pid, "SIGKILL")
+    if (yield* endsWithin(child, killGrace)) return
+    survivors.set(run.file, pid)
+    // It must not keep this program from ending.
+    child.unref()
+  })
+
+/** One run, without its deadline. */
+const attempt = (shared: Shared, run: RunOptions) =>
+  Effect.async<ProcessOutput, ProcessError>((resume) => {
+    const program = path.basename(run.file)
+    const maxBytes = run.maxOutputBytes ?? defaultMaxOutputBytes
+    const collected: Collected = { stdout: [], stderr: [], bytes: 0 }
+    let child: ChildProcess
+    try {
+      child = launch(run, shared.platform)
+    } catch (cause) {
+      return resume(Effect.fail(notStarted(program, cause)))
+    }
+    let ended = false
+    let draining: NodeJS.Timeout | undefined
+    // Without file descriptors there are no streams, whatever their type says.
+    const letGo = () => {
+      clearTimeout(draining)
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
+    }
+    const finish = (exitCode: number | null, endedBy: NodeJS.Signals | null) => {
+      letGo()
+      resume(resultOf(program, maxBytes, collected, exitCode, endedBy))
+    }
+    const kill = () => {
+      if (child.pid !== undefined) shared.signal(child.pid, "SIGKILL")
+    }
+    const take = (into: Array<Buffer>) => (chunk: Buffer) => {
+      collected.bytes += chunk.length
+      if (collected.bytes <= maxBytes) {
+        into.push(chunk)
+        return
+      }
+      // Its end is awaited like any other: by its exit, or by the deadline should it survive this.
+      kill()
+      letGo()
+    }
+    child.once("error", (cause) => {
+      if (child.pid !== undefined) return
+      ended = true
+      letGo()
+      resume(Effect.fail(notStarted(program, cause)))
+    })
+    child.once("exit", (exitCode, endedBy) => {
+      ended = true
+      shared.survivors.delete(run.file)
+      // What it left behind goes, too, or it would hold the pipes open.
+      kill()
+      draining = setTimeout(() => finish(exitCode, endedBy), drainMillis)
+    })
+    child.once("close", finish)
+    child.stdout?.on("data", take(collected.stdout))
+    child.stderr?.on("data", take(collected.stderr))
+    // A program that does not read its stdin breaks the pipe, which is its own affair.
+    child.stdin?.on("error", () => {}).end(run.stdin)
+    return Effect.suspend(() =>
+      ended || child.pid === undefined
+        ? Effect.sync(letGo)
+        : Effect.ensuring(end(shared, child, child.pid, run), Effect.sync(letGo))
+    )
+  })
+
+/** A runner with its own memory of survivors. */
 export const make = (options: ProcessRunnerOptions = {}): Effect.Effect<ProcessRunner> =>
   Effect.sync(() => {
     const platform = options.platform ?? process.platform
-    const signal = options.kill ?? signalGroup(platform)
-    const survivors = new Map<string, number>()
-
-    const end = (child: ChildProcess, pid: number, run: RunOptions) =>
-      Effect.gen(function*() {
-        if (run.gracePeriod !== undefined) {
-          signal(pid, "SIGTERM")
-          yield* endsWithin(child, run.gracePeriod)
-        }
-        // Also after a graceful end: children may have been left behind.
-        signal(pid, "SIGKILL")
-        if (yield* endsWithin(child, killGrace)) return
-        survivors.set(run.file, pid)
-        // It must not keep this program from ending.
-        child.unref()
-      })
-
-    const attempt = (run: RunOptions) =>
-      Effect.async<ProcessOutput, ProcessError>((resume) => {
-        const program = path.basename(run.file)
-        const maxBytes = run.maxOutputBytes ?? defaultMaxOutputBytes
-        const collected: Collected = { stdout: [], stderr: [], bytes: 0 }
-        let child: ChildProcess
-        try {
-          child = launch(run, platform)
-        } catch (cause) {
-          return resume(Effect.fail(notStarted(program, cause)))
-        }
-        let ended = false
-        let draining: NodeJS.Timeout | undefined
-        // Without file descriptors there are no streams, whatever their type says.
-        const letGo = () => {
-          clearTimeout(draining)
-          for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
-        }
-        const finish = (exitCode: number | null, endedBy: NodeJS.Signals | null) => {
-          letGo()
-          resume(resultOf(program, maxBytes, collected, exitCode, endedBy))
-        }
-        const take = (into: Array<Buffer>) => (chunk: Buffer) => {
-          collected.bytes += chunk.length
-          if (collected.bytes <= maxBytes) {
-            into.push(chunk)
-            return
-          }
-          // Its end is awaited like any other: by its exit, or by the deadline should it survive this.
-          if (child.pid !== undefined) signal(child.pid, "SIGKILL")
-          letGo()
-        }
-        child.once("error", (cause) => {
-          if (child.pid !== undefined) return
-          ended = true
-          letGo()
-          resume(Effect.fail(notStarted(program, cause)))
-        })
-        child.once("exit", (exitCode, endedBy) => {
-          ended = true
-          survivors.delete(run.file)
-          // What it left behind goes, too, or it would hold the pipes open.
-          if (child.pid !== undefined) signal(child.pid, "SIGKILL")
-          draining = setTimeout(() => finish(exitCode, endedBy), drainMillis)
-        })
-        child.once("close", finish)
-        child.stdout?.on("data", take(collected.stdout))
-        child.stderr?.on("data", take(collected.stderr))
-        // A program that does not read its stdin breaks the pipe, which is its own affair.
-        child.stdin?.on("error", () => {}).end(run.stdin)
-        return Effect.suspend(() => {
-          if (ended || child.pid === undefined) return Effect.sync(letGo)
-          return Effect.ensuring(end(child, child.pid, run), Effect.sync(letGo))
-        })
-      })
-
+    const shared: Shared = { platform, signal: options.kill ?? signalGroup(platform), survivors: new Map() }
     return {
-      survivorOf: (file) => survivors.get(file),
+      survivorOf: (file) => shared.survivors.get(file),
       run: (run) =>
         Effect.suspend(() => {
           const millis = Duration.toMillis(run.deadline)
-          const timedOut = Effect.suspend(() =>
-            Effect.fail(
-              new ProgramTimedOut({ program: path.basename(run.file), millis, survivor: survivors.get(run.file) })
-            )
-          )
+          const timedOut = Effect.suspend(() => {
+            const survivor = shared.survivors.get(run.file)
+            return Effect.fail(new ProgramTimedOut({ program: path.basename(run.file), millis, survivor }))
+          })
           return Effect.flatMap(
-            Effect.timeoutOption(attempt(run), millis),
+            Effect.timeoutOption(attempt(shared, run), millis),
             Option.match({ onNone: () => timedOut, onSome: Effect.succeed })
           )
         }).pipe(Effect.withSpan("ProcessRunner.run", { attributes: { file: run.file } }))
