@@ -7,10 +7,7 @@ import * as HostPort from "../net/HostPort.js"
 import * as LocalAddress from "../net/LocalAddress.js"
 
 /** An address that other machines may know, for when the way to the orchestrator cannot be found out now. */
-const anyAddress = (): string =>
-  Object.values(LocalAddress.interfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .find(({ family, internal }) => !internal && family === "IPv4")?.address ?? os.hostname()
+const anyAddress = (): string => LocalAddress.external() ?? os.hostname()
 
 /** How the local address towards a peer is found; tests have machines whose addresses change. */
 export class Route extends Context.Reference<Route>()("@orchion/node-agent/AgentAddress/Route", {

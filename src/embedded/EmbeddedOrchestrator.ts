@@ -10,6 +10,7 @@ import * as GrpcServer from "../grpc/GrpcServer.js"
 import * as Health from "../grpc/Health.js"
 import * as Reflection from "../grpc/Reflection.js"
 import * as HostPort from "../net/HostPort.js"
+import * as LocalAddress from "../net/LocalAddress.js"
 import * as HttpListener from "../net/HttpListener.js"
 import { version } from "../Version.js"
 import * as Dispatcher from "./dispatch/Dispatcher.js"
@@ -80,6 +81,16 @@ const warnWhenOpen = (host: string, authenticate: Authenticate | undefined) =>
     }. Restrict the ports with a firewall, or bind to 127.0.0.1`
   )
 
+/** Where agents on other machines find an orchestrator that listens on `host`. */
+const reachableHost = (host: string): { readonly reachable_host?: string } => {
+  const reachable = HostPort.isLoopback(host)
+    ? undefined
+    : host === "0.0.0.0" || host === "::"
+    ? LocalAddress.external()
+    : host
+  return reachable === undefined ? {} : { reachable_host: reachable }
+}
+
 export const make = (
   options: EmbeddedOrchestratorOptions = {}
 ): Effect.Effect<
@@ -120,6 +131,7 @@ const makeWithDaemons = (options: EmbeddedOrchestratorOptions) =>
         version,
         grpc_port: grpc.port,
         loopback: HostPort.isLoopback(host),
+        ...reachableHost(host),
         heartbeat_timeout_ms: Duration.toMillis(heartbeatTimeout),
         drop_after_ms: Duration.toMillis(dropAfter)
       })

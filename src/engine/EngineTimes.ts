@@ -1,23 +1,23 @@
-/** The intervals and limits by which engines are supervised. */
+/** How patiently engines are looked after. */
 import * as Duration from "effect/Duration"
 
 export interface EngineTimes {
-  /** The wait before the first restart. It doubles up to `longestBackoff`. */
+  /** The first wait before an engine is started again. It doubles up to `longestBackoff`. */
   readonly firstBackoff: Duration.Duration
   readonly longestBackoff: Duration.Duration
-  /** After a run that was healthy for this long the backoff starts over. */
+  /** Healthy for so long, an engine is taken as mended: the next backoff is the first again. */
   readonly healthyAgain: Duration.Duration
-  /** A start without a log line or a byte for this long has stalled. */
+  /** Without a log line or a byte for so long, a start has stalled. */
   readonly silence: Duration.Duration
   /** Between two health checks. */
   readonly checkInterval: Duration.Duration
-  /** The deadline of one health check. A working engine answers in milliseconds, also a busy one. */
+  /** How long one may take. An engine that works answers in milliseconds, also a busy one. */
   readonly checkDeadline: Duration.Duration
-  /** Between two looks at what costs more: GPU use, load, the bytes of a silent start. */
+  /** Between two looks at what costs more: the use of the GPU, the load, the bytes of a silent start. */
   readonly lookInterval: Duration.Duration
-  /** How often an engine that runs on the CPU is checked for a GPU that it could use. */
+  /** Between two looks whether there is a GPU now, for an engine that runs without one. */
   readonly gpuInterval: Duration.Duration
-  /** An engine with requests in flight that produces no token for this long is hung. */
+  /** An engine that works on requests and makes no token for so long is hung. */
   readonly hungAfter: Duration.Duration
 }
 

@@ -76,3 +76,9 @@ export const interfaces = (): NodeJS.Dict<Array<os.NetworkInterfaceInfo>> => {
     return {}
   }
 }
+
+/** An address of this machine that others on its network may know; `undefined` when it has none but loopback. */
+export const external = (): string | undefined =>
+  Object.values(interfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => !internal && family === "IPv4")?.address

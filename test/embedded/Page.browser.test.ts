@@ -24,9 +24,13 @@ const on = <A>(page: Page, ask: (page: Page) => Promise<A>): Effect.Effect<A> =>
 const whileBeating = (running: Running.Running, id: string) => <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.raceFirst(effect, Effect.forever(Effect.zipRight(running.heartbeat(id), Effect.sleep("250 millis"))))
 
-/** Waits until the page says so: an expression of its own JavaScript. */
+/** Waits until an expression of the page's own JavaScript is true. The page's policy forbids playwright to do so in it. */
 const becomes = (page: Page, expression: string) =>
-  on(page, (page) => page.waitForFunction(expression, undefined, { timeout: 20_000 }))
+  on(page, (page) => page.evaluate<boolean>(expression)).pipe(
+    Effect.repeat({ until: (isTrue) => isTrue, schedule: Schedule.spaced("50 millis") }),
+    Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error(`never true: ${expression}`) }),
+    Effect.orDie
+  )
 
 /** The least contrast of the text in the page against what is behind it, and where that is. */
 const leastContrast = `(() => {
@@ -76,6 +80,27 @@ const tooWide = `[...document.querySelectorAll("body *")]
   })
   .map((element) => element.tagName + "." + element.className)`
 
+/** Words of no more than 20 letters that are broken over two lines, which happens where a column is too narrow. */
+const brokenWords = `(() => {
+  const broken = []
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT)
+  const range = document.createRange()
+  while (walker.nextNode()) {
+    const node = walker.currentNode
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("pre, code, .served-name") !== null) continue
+    for (const { 0: word, index } of node.data.matchAll(/[A-Za-z0-9.:]{2,20}(?![^ ]|-)/g)) {
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top / 4))).size > 1) broken.push(word + " in " + node.parentElement.className)
+    }
+  }
+  return broken
+})()`
+
+/** The height of the tallest element, in pixels. */
+const tallest = (selector: string) =>
+  `Math.max(0, ...[...document.querySelectorAll(${JSON.stringify(selector)})].map((element) => element.clientHeight))`
+
 describe.skipIf(missing)("the page", () => {
   layer(Browser.layer, { excludeTestServices: true, timeout })((it) => {
     it.scoped(
@@ -90,7 +115,7 @@ describe.skipIf(missing)("the page", () => {
           yield* running.register(Nodes.node("a", { hostname: "thinkpad", capabilities: Nodes.complete }))
           yield* whileBeating(running, "a")(sees(page, ".node[data-state=live] .hostname", "thinkpad"))
           yield* sees(page, ".node .word", "live")
-          yield* becomes(page, "document.title === 'Orchion: 1 live'")
+          yield* becomes(page, "document.title === 'Orchion: 1 live, 1 with problems'")
 
           yield* sees(page, ".node[data-state=stale] .word", "stale")
           yield* sees(page, ".node time", /^[3-9] s ago/)
@@ -105,6 +130,75 @@ describe.skipIf(missing)("the page", () => {
 
           assert.isTrue(yield* on(page, (page) => page.evaluate("window.sameDocument")))
           assert.deepStrictEqual(complaints, [])
+        }),
+      timeout
+    )
+
+    for (const [width, rowHeight] of [[1280, 180], [390, 260]] as const) {
+      it.scoped(
+        `shows 8 GPUs, long names and failures without breaking words, ${width} pixels wide`,
+        () =>
+          Effect.gen(function*() {
+            const running = yield* Running.start({ heartbeatTimeout: "1 minute" })
+            const { complaints, page } = yield* (yield* Browser).open(urlOf(running), { width, height: 900 })
+            yield* running.register(Nodes.node("a", {
+              hostname: "gpu-server-with-a-rather-long-name-07.machines.example.internal",
+              capabilities: {
+                ...Nodes.complete,
+                gpus: Array.from({ length: 8 }, (_, index) =>
+                  Nodes.gpu(index, {
+                    model: "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition",
+                    ...(index === 3 ? { healthy: false, health_problem: "It has fallen off the bus (Xid 79)" } : {})
+                  })),
+                engines: [{
+                  name: "vllm",
+                  state: "failed",
+                  models: ["meta-llama/Llama-3.3-70B-Instruct-with-a-very-long-suffix-FP8-dynamic"],
+                  detail: "Another program holds 61.2 GiB of GPU 3's memory: python3 (pid 4711).",
+                  restarts: 12,
+                  recent_log: ["torch.OutOfMemoryError: CUDA out of memory. ".repeat(5)]
+                }]
+              }
+            }))
+            yield* sees(page, "li.gpu .gpu-model", "RTX PRO 6000")
+            yield* sees(page, ".node .badge.error", "1 GPU unhealthy")
+            yield* sees(page, ".node .badge.error", "vllm failed")
+            assert.deepStrictEqual(yield* on(page, (page) => page.evaluate(brokenWords)), [])
+            assert.deepStrictEqual(yield* on(page, (page) => page.evaluate(tooWide)), [])
+            assert.isBelow(yield* on(page, (page) => page.evaluate<number>(tallest("li.gpu"))), rowHeight)
+            assert.deepStrictEqual(complaints, [])
+          }),
+        timeout
+      )
+    }
+
+    it.scoped(
+      "lists the nodes with problems first, sorts as asked, and adds the cluster up",
+      () =>
+        Effect.gen(function*() {
+          const running = yield* Running.start({ heartbeatTimeout: "1 minute" })
+          const { page } = yield* (yield* Browser).open(urlOf(running))
+          const healthy = { ...Nodes.complete, findings: [], engines: [], gpus: [Nodes.gpu(0)] }
+          yield* running.register(Nodes.node("a", { hostname: "alpha", capabilities: healthy }))
+          yield* running.register(
+            Nodes.node("b", { hostname: "beta", capabilities: { ...healthy, agent_version: "0.0.9" } })
+          )
+          yield* running.register(Nodes.node("c", {
+            hostname: "gamma",
+            capabilities: { ...healthy, gpus: [Nodes.gpu(1, { healthy: false, health_problem: "ECC errors" })] }
+          }))
+          const names = "[...document.querySelectorAll('.node .hostname')].map((name) => name.textContent).join()"
+          yield* becomes(page, `${names} === "gamma,alpha,beta"`)
+          yield* sees(
+            page,
+            "#totals",
+            "3 nodes · 3 GPUs · 24.1 of 423 GiB GPU memory in use · agent versions 0.1.0 (2), 0.0.9 (1)"
+          )
+          yield* on(page, (page) => page.selectOption("#order", "name"))
+          yield* becomes(page, `${names} === "alpha,beta,gamma"`)
+          yield* on(page, (page) => page.click("[data-show=problems]"))
+          yield* becomes(page, `${names} === "gamma"`)
+          yield* becomes(page, "document.title === 'Orchion: 3 live, 1 with problems'")
         }),
       timeout
     )
@@ -170,11 +264,11 @@ describe.skipIf(missing)("the page", () => {
         yield* running.register(Nodes.node("a", { capabilities: usedGib(10, 20) }))
         yield* running.update("a", usedGib(40, 20))
         const { complaints, page } = yield* (yield* Browser).open(urlOf(running))
-        yield* sees(page, ".node h3", "GPUs, now and in the last 1 min")
+        yield* sees(page, ".node h3", "GPUs, now and over the last 1 min")
         yield* sees(page, ".gpu:nth-child(1) .curve", "Memory 10 to 40 GiB")
         yield* sees(page, ".gpu:nth-child(2) .curve", "Memory 20 GiB")
         yield* sees(page, ".gpu:nth-child(2) .curve", "Busy 13 %")
-        yield* sees(page, ".gpu:nth-child(2) .curve", "Temperature 37 °C")
+        yield* sees(page, ".gpu:nth-child(2) .curve", "Temp. 37 °C")
         yield* running.update("a", usedGib(90, 20))
         yield* sees(page, ".gpu:nth-child(1) .curve", "Memory 10 to 90 GiB")
         const drawing = page.locator(".gpu:nth-child(1) svg[role=img]").first()
@@ -193,7 +287,6 @@ describe.skipIf(missing)("the page", () => {
         const { complaints, page } = yield* (yield* Browser).open(urlOf(running), { width: 390, height: 844 })
         yield* running.register(Nodes.node("a", {
           hostname: hostile,
-          agent_address: hostile,
           capabilities: {
             ...Nodes.complete,
             agent_version: hostile,
@@ -282,7 +375,7 @@ describe.skipIf(missing)("the page", () => {
           const { page } = yield* (yield* Browser).open(urlOf(first))
           yield* sees(page, ".node .hostname", "host-of-before")
           yield* Scope.close(scope, Exit.void)
-          yield* sees(page, "#banner:visible", "connection to the orchestrator is lost")
+          yield* sees(page, "#banner:visible", "Connection to the orchestrator lost")
           yield* sees(page, "#link-word", "connection lost")
           assert.strictEqual(yield* on(page, (page) => page.locator(".node").count()), 1)
 

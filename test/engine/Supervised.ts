@@ -24,8 +24,6 @@ export interface Options {
   readonly times?: Partial<EngineTimes>
   readonly capabilities?: () => NodeCapabilities
   readonly env?: Readonly<Record<string, string>>
-  /** Why the GPUs are not known yet. */
-  readonly gpusPending?: () => string | undefined
   /** Further engines. */
   readonly drivers?: ReadonlyArray<EngineDriver>
   readonly supervisor?: Partial<EngineSupervisor.SupervisorOptions>
@@ -45,23 +43,9 @@ export const plain = Machines.machine({
   cpu: new CpuInfo({ architecture: "amd64", logicalCores: 8, features: ["avx2"] })
 })
 
-export const machine = (
-  capabilities: () => NodeCapabilities,
-  env: Readonly<Record<string, string>> = {},
-  gpusPending: () => string | undefined = () => undefined
-) =>
+export const machine = (capabilities: () => NodeCapabilities, env: Readonly<Record<string, string>> = {}) =>
   Layer.succeed(Machine, {
-    look: (nodeId) =>
-      Effect.sync(() => {
-        const pending = gpusPending()
-        return {
-          nodeId,
-          capabilities: capabilities(),
-          env,
-          deviceGroups: [],
-          ...(pending === undefined ? {} : { gpusPending: pending })
-        }
-      })
+    look: (nodeId) => Effect.sync(() => ({ nodeId, capabilities: capabilities(), env, deviceGroups: [] }))
   })
 
 /** Starts one; it ends with the scope. */
@@ -78,7 +62,7 @@ export const start = (options: Options) =>
       ...options.supervisor,
       times: { ...times, ...options.times }
     }).pipe(
-      Effect.provide(machine(options.capabilities ?? (() => plain), options.env, options.gpusPending)),
+      Effect.provide(machine(options.capabilities ?? (() => plain), options.env)),
       Effect.provide(daemons),
       Effect.provide(logs.layer)
     )

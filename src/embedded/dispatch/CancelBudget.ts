@@ -7,7 +7,7 @@
 /** Cancellations at once. */
 export const burst = 500
 /** Cancellations per second in the long run. */
-export const perSecond = 20
+const perSecond = 20
 
 export interface CancelBudget {
   /** What is left. */

@@ -9,6 +9,8 @@ export interface Hello {
   readonly grpc_port: number
   /** Only programs on its own machine can reach it. */
   readonly loopback: boolean
+  /** An address of its machine that others may reach it by; absent when it listens on loopback, or has none. */
+  readonly reachable_host?: string
   readonly heartbeat_timeout_ms: number
   readonly drop_after_ms: number
   /** Its clock: milliseconds since 1970. */

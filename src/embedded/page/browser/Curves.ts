@@ -122,7 +122,7 @@ export const draw = (
     curve(held, span, { name: "Memory", of: 1, low: 0, high: memoryTotalBytes ?? 1, show: fromTo(Format.bytes) }),
     curve(held, span, { name: "Busy", of: 2, low: 0, high: 100, show: fromTo((value) => `${Math.round(value)} %`) }),
     curve(held, span, {
-      name: "Temperature",
+      name: "Temp.",
       of: 3,
       low: 20,
       high: 90,

@@ -4,15 +4,15 @@ import { type Child, h, patchChildren } from "./Dom.js"
 import * as Format from "./Format.js"
 
 const intervalMillis = 2000
-/** Of the nodes that serve a model, so many are named. */
+/** How many of the nodes that serve a model are named. */
 const namedNodes = 3
 
-/** How it is said of an engine that is not ready. */
+/** How an engine's state reads beside a model. */
 const states: Readonly<Record<string, string>> = {
   pulling: "downloading",
   starting: "starting",
   loading: "loading",
-  unhealthy: "not answering",
+  unhealthy: "unhealthy",
   restarting: "restarting",
   failed: "failed",
   stopped: "stopped"
@@ -27,7 +27,7 @@ const nodesOf = (places: ReadonlyArray<ServedModel>): string => {
   return places.length > namedNodes ? `${names.join(", ")} and ${places.length - namedNodes} more` : names.join(", ")
 }
 
-const figure = (value: string, label: string): Child => h("span", { class: "figure" }, h("b", {}, value), ` ${label}`)
+const stat = (value: string, label: string): Child => h("span", { class: "stat" }, h("b", {}, value), ` ${label}`)
 
 const sum = (places: ReadonlyArray<ServedModel>, part: (place: ServedModel) => number) =>
   places.reduce((all, place) => all + part(place), 0)
@@ -41,25 +41,25 @@ const rowOf = (model: string, places: ReadonlyArray<ServedModel>): Child => {
   const errors = sum(places, ({ errors }) => errors)
   return h(
     "li",
-    { class: "model", "data-state": state },
-    h("span", { class: "model-name", title: model }, model),
+    { class: "served", "data-state": state },
+    h("span", { class: "served-name", title: model }, model),
     h(
       "span",
-      { class: "model-where", title: places.map((place) => nodesOf([place])).join("\n") },
+      { class: "served-where", title: places.map((place) => nodesOf([place])).join("\n") },
       nodesOf(ready.length > 0 ? ready : places)
     ),
     ready.length > 0
       ? h(
         "span",
-        { class: "model-figures" },
-        figure(String(sum(places, ({ in_flight }) => in_flight)), "in flight"),
-        figure(tokens >= 100 ? tokens.toFixed(0) : tokens.toFixed(1), "tokens/s"),
-        errors === 0 ? undefined : h("span", { class: "figure problem" }, h("b", {}, String(errors)), " failed")
+        { class: "served-stats" },
+        stat(String(sum(places, ({ in_flight }) => in_flight)), "in flight"),
+        stat(tokens >= 100 ? tokens.toFixed(0) : tokens.toFixed(1), "tokens/s"),
+        errors === 0 ? undefined : h("span", { class: "stat problem" }, h("b", {}, String(errors)), " failed")
       )
       : h(
         "span",
-        { class: "model-figures", title: other?.detail },
-        h("span", { class: "figure" }, `${states[state] ?? state}${progress}`)
+        { class: "served-stats", title: other?.detail },
+        h("span", { class: "stat" }, `${states[state] ?? state}${progress}`)
       ),
     ready.length > 0
       ? h("button", { type: "button", class: "try", "data-model": model, "aria-label": `Try ${model}` }, "Try")
@@ -69,7 +69,7 @@ const rowOf = (model: string, places: ReadonlyArray<ServedModel>): Child => {
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" })
 
-/** Asks again and again while the page is looked at; `onTry` is called with the model whose button was pressed. */
+/** Polls while the page is visible; `onTry` is called with the model whose button was pressed. */
 export const follow = (section: HTMLElement, list: HTMLElement, onTry: (model: string) => void): void => {
   let shown = ""
 
@@ -95,7 +95,7 @@ export const follow = (section: HTMLElement, list: HTMLElement, onTry: (model: s
       // The server is our own: what it sends is of this type.
       draw(JSON.parse(text) as Served)
     } catch {
-      // That the orchestrator is away is told by who follows its events.
+      // Whoever follows the orchestrator's events says that it is away.
     }
   }
 

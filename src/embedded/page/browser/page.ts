@@ -3,7 +3,9 @@ import type { GpuHistoryJson } from "../../registry/GpuHistory.js"
 import * as Chat from "./Chat.js"
 import * as Connection from "./Connection.js"
 import * as NodeList from "./NodeList.js"
+import type * as NodeOrder from "./NodeOrder.js"
 import * as Served from "./Served.js"
+import * as Totals from "./Totals.js"
 
 const byId = (id: string): HTMLElement => {
   const element = document.getElementById(id)
@@ -17,7 +19,7 @@ const choices = [...document.querySelectorAll<HTMLButtonElement>("[data-show]")]
 
 /** The orchestrator's clock minus the browser's, in milliseconds. */
 let clockOffset = 0
-let shown: NodeList.Shown = "all"
+let choice: NodeOrder.Choice = "all"
 /** A whole snapshot has arrived. */
 let ready = false
 let connected = false
@@ -29,26 +31,40 @@ const setText = (id: string, text: string) => {
 
 const number = new Intl.NumberFormat("en")
 
-let counts: NodeList.Counts = { live: 0, stale: 0, shown: 0 }
+let totals = Totals.of([])
+let shown = 0
+
+/** The page's title, which a person sees in a tab far away from it. */
+const titleOf = (all: number): string => {
+  if (!connected && ready) return "Orchion: connection lost"
+  if (all === 0) return "Orchion"
+  const { live, problems, stale } = totals
+  return `Orchion: ${live} live${stale === 0 ? "" : `, ${stale} stale`}${
+    problems - stale > 0 ? `, ${problems} with problems` : ""
+  }`
+}
 
 const drawFrame = () => {
-  const all = counts.live + counts.stale
+  const all = totals.live + totals.stale
   setText("count-all", number.format(all))
-  setText("count-live", number.format(counts.live))
-  setText("count-stale", number.format(counts.stale))
+  setText("count-live", number.format(totals.live))
+  setText("count-stale", number.format(totals.stale))
+  setText("count-problems", number.format(totals.problems))
+  setText("totals", all < 2 ? "" : Totals.parts(totals).join(" · "))
+  byId("totals").hidden = all < 2
   byId("tools").hidden = all === 0
-  byId("columns").hidden = counts.shown === 0
+  byId("columns").hidden = shown === 0
   byId("empty").hidden = !(ready && connected && all === 0)
-  byId("nothing").hidden = !(all > 0 && counts.shown === 0)
-  const state = counts.stale === 0 ? `${counts.live} live` : `${counts.live} live, ${counts.stale} stale`
-  document.title = !connected && ready ? "Orchion: connection lost" : all === 0 ? "Orchion" : `Orchion: ${state}`
+  byId("nothing").hidden = !(all > 0 && shown === 0)
+  document.title = titleOf(all)
 }
 
 const list = NodeList.make({
   list: byId("nodes"),
   nowUnix: () => (Date.now() + clockOffset) / 1000,
-  onChange: (changed) => {
-    counts = changed
+  onChange: (changed, matching) => {
+    totals = changed
+    shown = matching
     drawFrame()
   },
   loadHistory: async (id) => {
@@ -62,10 +78,10 @@ const list = NodeList.make({
   }
 })
 
-const show = (state: NodeList.Shown) => {
-  shown = state
-  for (const choice of choices) choice.setAttribute("aria-pressed", String(choice.dataset["show"] === state))
-  list.show(state, filter.value)
+const show = (chosen: NodeOrder.Choice) => {
+  choice = chosen
+  for (const button of choices) button.setAttribute("aria-pressed", String(button.dataset["show"] === chosen))
+  list.show(chosen, filter.value)
 }
 
 const link = (state: "connecting" | "connected" | "lost", word: string) => {
@@ -74,10 +90,12 @@ const link = (state: "connecting" | "connected" | "lost", word: string) => {
 }
 
 Connection.follow({
-  hello: ({ grpc_port, loopback, now_ms, version }) => {
+  hello: ({ grpc_port, loopback, now_ms, reachable_host, version }) => {
     clockOffset = now_ms - Date.now()
     connected = true
-    const address = `${location.hostname}:${grpc_port}`
+    // Another machine cannot use the name by which this one reaches itself.
+    const isLocal = /^(localhost|127\..*|\[::1\])$/.test(location.hostname)
+    const address = `${isLocal && reachable_host !== undefined ? reachable_host : location.hostname}:${grpc_port}`
     const command = `node-agent --orchestrator ${address}`
     setText("address", address)
     setText("command", command)
@@ -105,8 +123,8 @@ Connection.follow({
   connected = false
   link("lost", "connection lost")
   banner.textContent = ready
-    ? "The connection to the orchestrator is lost. What you see is how it was then; it is tried again by itself."
-    : "The orchestrator does not answer. It is tried again by itself."
+    ? "Connection to the orchestrator lost. This page shows the last known state; reconnecting."
+    : "The orchestrator does not answer; reconnecting."
   banner.hidden = false
   document.body.classList.add("outdated")
   drawFrame()
@@ -117,10 +135,12 @@ setInterval(list.tick, 1000)
 const chat = Chat.make(byId)
 Served.follow(byId("models"), byId("models-list"), chat.offer)
 
-for (const choice of choices) {
-  choice.addEventListener("click", () => show(choice.dataset["show"] as NodeList.Shown))
+for (const button of choices) {
+  button.addEventListener("click", () => show(button.dataset["show"] as NodeOrder.Choice))
 }
-filter.addEventListener("input", () => list.show(shown, filter.value))
+filter.addEventListener("input", () => list.show(choice, filter.value))
+const order = byId("order") as HTMLSelectElement
+order.addEventListener("change", () => list.sort(order.value as NodeOrder.OrderName))
 byId("show-all").addEventListener("click", () => {
   filter.value = ""
   show("all")
