@@ -78,7 +78,12 @@ const choicesOf = ({ n }: Options): Checked<number> =>
 /** Halves of surrogate pairs, as `JSON.stringify` writes them: engines fail where they meet one. */
 const loneSurrogate = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g
 
-const wellFormed = (json: string): string => json.includes("\\ud") ? json.replace(loneSurrogate, "$1\ufffd") : json
+/** The options as the end of an object that has other members before them. */
+const restOf = (options: Options): string => {
+  const json = JSON.stringify(options)
+  const rest = json.includes("\\ud") ? json.replace(loneSurrogate, "$1\ufffd") : json
+  return rest === "{}" ? "}" : `,${rest.slice(1)}`
+}
 
 /** What the engine is asked: always for a stream, so that its progress is seen and it can be cancelled. */
 export const toEngine = (request: ChatCompletionRequest__Output): Checked<EngineChat> =>
@@ -90,7 +95,7 @@ export const toEngine = (request: ChatCompletionRequest__Output): Checked<Engine
     const choices = yield* choicesOf(options)
     const { greedy, max_tokens, messages, temperature } = request
     const body = {
-      messages: messages.map(({ content, role }) => ({ role, content })),
+      messages: messages.map(({ content, role }) => ({ role, content: content.toWellFormed() })),
       stream: true,
       stream_options: { include_usage: true },
       // A float of the wire has seven digits; the rest is noise of its conversion.
@@ -99,7 +104,7 @@ export const toEngine = (request: ChatCompletionRequest__Output): Checked<Engine
     }
     // Nesting that is too deep for the stack is found out here, where it is still the request's fault.
     const rest = yield* Either.try({
-      try: () => wellFormed(JSON.stringify({ ...options, ...body })).slice(1),
+      try: () => `${JSON.stringify(body).slice(1, -1)}${restOf(options)}`,
       catch: () => GrpcError.fail(GrpcError.Status.INVALID_ARGUMENT, "options_json is nested too deeply")
     })
     return { choices, bodyFor: (model) => `{"model":${JSON.stringify(model.toWellFormed())},${rest}` }

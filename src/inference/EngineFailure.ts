@@ -5,6 +5,7 @@ import type { EngineError, EngineErrorKind } from "../chat/EngineError.js"
 import type { RunningEngine } from "../engine/Engine.js"
 import * as GrpcError from "../grpc/GrpcError.js"
 import * as GoDuration from "../text/GoDuration.js"
+import { plain } from "./EngineRoute.js"
 
 const { Status } = GrpcError
 
@@ -38,9 +39,6 @@ const verbs: Readonly<Record<EngineErrorKind, string>> = {
   stalled: "stalled",
   internal: "could not be asked"
 }
-
-/** Gateways in the field paste details between double quotes into JSON. */
-const plain = (text: string): string => text.replaceAll("\"", "'").replaceAll("\\", "/")
 
 export const toStatus = (engine: RunningEngine, error: EngineError | ReaderStalled): GrpcError.GrpcError =>
   error._tag === "ReaderStalled"

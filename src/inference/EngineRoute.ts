@@ -24,8 +24,11 @@ export interface NoRoute {
   readonly isUnknown: boolean
 }
 
+/** Without double quotes and backslashes: gateways in the field paste details between double quotes into JSON. */
+export const plain = (text: string): string => text.replaceAll("\"", "'").replaceAll("\\", "/")
+
 /** A text of a caller's, to be quoted in an error. */
-export const quoted = (text: string): string => `'${Printable.oneLine(text, 200)}'`
+export const quoted = (text: string): string => `'${plain(Printable.oneLine(text, 200))}'`
 
 const describe = (engine: RunningEngine): string =>
   EngineStateText.sentence(engine.title, engine.state, engine.state === "ready" ? "" : engine.detail)
