@@ -120,6 +120,67 @@ const untilDecided = (board: EngineBoard.EngineBoard, { name, title }: EngineDri
     }))
   )
 
+/** Closes the scope of all engines within the budget, and answers with the containers that are left. */
+const stopAll = (
+  parts: Parts,
+  { budget, keep, scope }: {
+    readonly scope: Scope.CloseableScope
+    readonly keep: boolean
+    readonly budget: Duration.Duration
+  }
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.gen(function*() {
+    const { board } = parts
+    const names = board.engines.current().map(({ name }) => name)
+    const containers = names.flatMap((name) => {
+      const { plan } = board.get(name)
+      return plan?._tag === "Container" ? [plan.spec.name] : []
+    })
+    const closing = yield* Effect.forkDaemon(Scope.close(scope, Exit.void))
+    const closed = yield* Fiber.await(closing).pipe(Effect.interruptible, Effect.timeoutOption(budget))
+    if (keep) return []
+    const left = containers.length === 0 && Option.isSome(closed) ? [] : yield* containersLeft(parts, containers)
+    if (left.length > 0) {
+      yield* Effect.logError(`Could not remove ${left.join(", ")}: the next start of the agent does`)
+    }
+    yield* Effect.forEach(names, (name) => board.change(name, { event: EngineEvent.Shutdown() }), { discard: true })
+    return left
+  })
+
+interface OnDemand extends Parts {
+  readonly driverFor: NonNullable<SupervisorOptions["driverFor"]>
+  /** Those of the settings and the program, which stay whatever becomes of them. */
+  readonly drivers: ReadonlyArray<EngineDriver>
+  readonly start: (driver: EngineDriver) => Effect.Effect<void>
+  readonly stop: (name: EngineName) => Effect.Effect<void>
+}
+
+/** Starts the engine that a model's name asks for, unless it runs. */
+const startFor = ({ board, driverFor, drivers, start, stop }: OnDemand) =>
+  Effect.fn("EngineSupervisor.startFor")(function*(model: string) {
+    const driver = yield* driverFor(model)
+    const running = board.engines.current().find(({ name }) => name === driver.name)
+    // It can fetch the model itself.
+    if (running?.state === "ready" && running.pull !== undefined) return
+    if (running !== undefined && running.model !== model) {
+      return yield* new EngineNotStarted({
+        reason: `${driver.title} runs here already, for ${running.model === "" ? "other models" : running.model}`,
+        isTransient: false
+      })
+    }
+    if (running === undefined) {
+      yield* Effect.logInfo(`Starting ${driver.title} for ${model}, which a request asks for`)
+      yield* board.add(driver)
+      yield* start(driver)
+    }
+    // What cannot be had must not keep the engine from other models.
+    yield* Effect.tapError(
+      untilDecided(board, driver),
+      ({ isTransient }) =>
+        isTransient || drivers.some(({ name }) => name === driver.name) ? Effect.void : stop(driver.name)
+    )
+  })
+
 /** Supervises the engines of these drivers, of which there may be none; they are stopped with the scope. */
 export const make = (
   options: SupervisorOptions
@@ -151,59 +212,15 @@ export const make = (
     )
     yield* Effect.forEach(drivers, start, { discard: true })
 
-    const startFor = (driverFor: NonNullable<SupervisorOptions["driverFor"]>) =>
-      Effect.fn("EngineSupervisor.startFor")(function*(model: string) {
-        const driver = yield* driverFor(model)
-        const running = board.engines.current().find(({ name }) => name === driver.name)
-        // It can fetch the model itself.
-        if (running?.state === "ready" && running.pull !== undefined) return
-        if (running !== undefined && running.model !== model) {
-          return yield* new EngineNotStarted({
-            reason: `${driver.title} runs here already, for ${running.model === "" ? "other models" : running.model}`,
-            isTransient: false
-          })
-        }
-        if (running === undefined) {
-          yield* Effect.logInfo(`Starting ${driver.title} for ${model}, which a request asks for`)
-          yield* board.add(driver)
-          yield* start(driver)
-        }
-        // What cannot be had must not keep the engine from other models.
-        yield* Effect.tapError(untilDecided(board, driver), ({ isTransient }) =>
-          isTransient || drivers.some(({ name }) =>
-              name === driver.name
-            )
-            ? Effect.void
-            : stop(driver.name))
-      })
-
-    const shutdown = yield* Effect.cached(Effect.gen(function*() {
-      const containers = board.engines.current().map(({ name }) => board.get(name)).flatMap(({ plan }) =>
-        plan?._tag === "Container" ? [plan.spec.name] : []
-      )
-      const closing = yield* Effect.forkDaemon(Scope.close(scope, Exit.void))
-      const closed = yield* Fiber.await(closing).pipe(
-        Effect.interruptible,
-        Effect.timeoutOption(options.budget ?? shutdownBudget)
-      )
-      if (keep) return []
-      const left = containers.length === 0 && Option.isSome(closed) ? [] : yield* containersLeft(parts, containers)
-      if (left.length > 0) {
-        yield* Effect.logError(`Could not remove ${left.join(", ")}: the next start of the agent does`)
-      }
-      yield* Effect.forEach(
-        board.engines.current(),
-        ({ name }) => board.change(name, { event: EngineEvent.Shutdown() }),
-        { discard: true }
-      )
-      return left
-    }))
+    const shutdown = yield* Effect.cached(
+      stopAll(parts, { scope, keep, budget: options.budget ?? shutdownBudget })
+    )
     yield* Effect.addFinalizer(() => shutdown)
 
     return {
       engines: {
         ...board.engines,
-        ...(driverFor === undefined ? {} : { startFor: startFor(driverFor) })
+        ...(driverFor === undefined ? {} : { startFor: startFor({ ...parts, driverFor, drivers, start, stop }) })
       },
       findings: board.findings,
       swept: Effect.asVoid(Fiber.join(sweeping)),
