@@ -68,7 +68,9 @@ const decodeEvent = Schema.decodeUnknownEither(Schema.parseJson(DockerApi.Event)
 /** The exact time of an event: 64 bits, which JSON.parse rounds to some hundred nanoseconds. */
 const nanosOf = (line: string, seconds: number): bigint => {
   const digits = /"timeNano"\s*:\s*(\d{1,19})/.exec(line)?.[1]
-  return digits === undefined ? BigInt(Math.trunc(seconds)) * 1_000_000_000n : BigInt(digits)
+  if (digits !== undefined) return BigInt(digits)
+  // JSON has numbers beyond all times.
+  return Number.isSafeInteger(seconds) && seconds > 0 ? BigInt(seconds) * 1_000_000_000n : 0n
 }
 
 /** Since when, as the engine reads it. */
@@ -92,6 +94,15 @@ const changed = (
     ...(Number.isInteger(exitCode) ? { exitCode } : {}),
     time: Number(nanos / 1_000_000n)
   }
+}
+
+/** An event in a line of Docker's, and its exact time; `undefined` for what is none of a container's. */
+export const readEvent = (line: string) => {
+  const decoded = decodeEvent(line)
+  if (Either.isLeft(decoded)) return undefined
+  const nanos = nanosOf(line, decoded.right.time ?? 0)
+  const event = changed(decoded.right, nanos)
+  return event === undefined ? undefined : { event, nanos }
 }
 
 /** Tells what was seen before from what is new, over reconnects that ask for the last events once more. */
@@ -132,12 +143,9 @@ export const watch = (
       let isLost = false
 
       const take = (line: Lines.Line): Effect.Effect<void> => {
-        const decoded = decodeEvent(line.text)
-        if (Either.isLeft(decoded)) return Effect.void
-        const nanos = nanosOf(line.text, decoded.right.time ?? 0)
-        const event = changed(decoded.right, nanos)
-        return event !== undefined && replay.isNew(`${event.id} ${event.action}`, nanos)
-          ? Effect.asVoid(mailbox.offer(event))
+        const read = readEvent(line.text)
+        return read !== undefined && replay.isNew(`${read.event.id} ${read.event.action}`, read.nanos)
+          ? Effect.asVoid(mailbox.offer(read.event))
           : Effect.void
       }
 

@@ -22,6 +22,9 @@ const time = (text: string | undefined): number | undefined => {
   return Number.isNaN(millis) ? undefined : millis
 }
 
+const isPort = (value: number | undefined): value is number =>
+  value !== undefined && Number.isInteger(value) && value >= 1 && value <= 65_535
+
 const states = new Set<string>(["created", "running", "paused", "restarting", "removing", "exited", "dead"])
 
 const isState = (text: string): text is Container.ContainerState => states.has(text)
@@ -120,9 +123,9 @@ export const summary = (answer: typeof Summary.Type): Container.ContainerSummary
   image: answer.Image ?? "",
   state: state(answer.State ?? ""),
   labels: answer.Labels ?? {},
-  createdAt: (answer.Created ?? 0) * 1000,
+  createdAt: figure((answer.Created ?? 0) * 1000) ?? 0,
   ports: (answer.Ports ?? []).flatMap((port) =>
-    port.PublicPort === undefined
+    !isPort(port.PublicPort) || !isPort(port.PrivatePort)
       ? []
       : [{
         container: port.PrivatePort,
@@ -181,9 +184,9 @@ export const inspect = (answer: typeof Inspect.Type): Container.ContainerInfo =>
     ports: Object.entries(answer.NetworkSettings?.Ports ?? {}).flatMap(([key, bindings]) => {
       const [port, protocol] = key.split("/")
       return (bindings ?? []).flatMap((binding) => {
-        const host = Number(binding.HostPort)
-        return host > 0
-          ? [{ container: Number(port), protocol: protocol ?? "tcp", hostIp: binding.HostIp ?? "", host }]
+        const [container, host] = [Number(port), Number(binding.HostPort)]
+        return isPort(container) && isPort(host)
+          ? [{ container, protocol: protocol ?? "tcp", hostIp: binding.HostIp ?? "", host }]
           : []
       })
     }),

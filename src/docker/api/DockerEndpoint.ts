@@ -82,10 +82,12 @@ export const parse = (
       return rest.includes("\0")
         ? invalid("its path has a NUL character in it.")
         : Effect.succeed({ _tag: "Socket", path: rest, source })
-    case "npipe":
-      return rest === "" || rest.includes("\0")
+    case "npipe": {
+      const pipe = rest.replaceAll("\\", "/")
+      return !/^\/\/[.?]\/./.test(pipe) || pipe.includes("\0")
         ? invalid("npipe:// needs the path of a pipe.", "Use npipe:////./pipe/docker_engine.")
-        : Effect.succeed({ _tag: "Socket", path: rest.replaceAll("\\", "/"), source })
+        : Effect.succeed({ _tag: "Socket", path: pipe, source })
+    }
     case "tcp":
     case "http":
     case "https": {

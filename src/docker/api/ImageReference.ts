@@ -1,5 +1,6 @@
 /** Names of images: `vllm/vllm-openai:v0.9.0`, `registry.example.com:5000/team/image@sha256:…`. */
 import * as Either from "effect/Either"
+import * as Printable from "../../text/Printable.js"
 import * as DockerError from "./DockerError.js"
 
 /** A name, taken apart and completed as Docker completes it. */
@@ -40,7 +41,7 @@ export const parse = (text: string): Either.Either<ImageReference, DockerError.S
     Either.left(
       new DockerError.SpecInvalid({
         field: "image",
-        reason: `${JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text)} is not an image name: ${why}.`
+        reason: `${JSON.stringify(Printable.oneLine(text, 300))} is not an image name: ${why}.`
       })
     )
   if (text === "") return invalid("it is empty")
@@ -64,7 +65,7 @@ export const parse = (text: string): Either.Either<ImageReference, DockerError.S
   const hasHost = slash !== -1 && looksLikeHost(first)
   const registry = hasHost ? (first === "index.docker.io" ? "docker.io" : first) : "docker.io"
   const path = hasHost ? name.slice(slash + 1) : name
-  if (hasHost && !hostPattern.test(first)) return invalid(`"${first}" is not a registry's host`)
+  if (hasHost && !hostPattern.test(first)) return invalid(`"${Printable.oneLine(first, 100)}" is not a registry's host`)
   if (path !== path.toLowerCase()) return invalid("repository names are lower case")
   if (!pathPattern.test(path)) {
     return invalid("it should look like name, owner/name or host/owner/name, and then :tag")

@@ -1,9 +1,13 @@
 /** The credentials that `docker login` has kept, as the docker command would send them. */
 import { spawn } from "node:child_process"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { guarded } from "../../effect/Callback.js"
+import * as Bytes from "../../text/Bytes.js"
+import * as SystemError from "../../text/SystemError.js"
 import * as DockerConfig from "./DockerConfig.js"
 import type { DockerEnvironment } from "./DockerEnvironment.js"
 import type * as ImageReference from "./ImageReference.js"
@@ -37,24 +41,53 @@ interface HeaderFields {
 const header = (fields: HeaderFields): Redacted.Redacted<string> =>
   Redacted.make(Buffer.from(JSON.stringify(fields)).toString("base64url"))
 
-/** Runs a credential helper's `get`. Its standard error is passed over: "credentials not found" is no failure. */
-const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Effect<string, Error> =>
-  Effect.async<string, Error>((resume) => {
-    const child = spawn(`docker-credential-${helper}`, ["get"], { env, stdio: ["pipe", "pipe", "ignore"] })
-    let output = ""
-    child.on("error", (error) => resume(Effect.fail(error)))
-    child.stdin.on("error", () => {})
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      if (output.length < maxHelperOutput) output += text
-    })
-    child.on(
-      "close",
-      (code) => resume(code === 0 ? Effect.succeed(output) : Effect.fail(new Error(`it ended with exit code ${code}`)))
-    )
-    child.stdin.end(server)
-    return Effect.sync(() => child.kill("SIGKILL"))
+class HelperFailed extends Data.TaggedError("HelperFailed")<{ readonly reason: string }> {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/**
+ * Runs a credential helper's `get`. Its standard error is ignored: "credentials not found" is no failure. Not by
+ * `process/Tool`, whose tools are given nothing to read.
+ */
+const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Effect<string, HelperFailed> =>
+  Effect.async<string, HelperFailed>((resume) => {
+    const failed = (reason: string) => resume(Effect.fail(new HelperFailed({ reason })))
+    const threw = (error: unknown) => failed(SystemError.describe(error))
+    let kill = () => {}
+    guarded(() => {
+      const child = spawn(`docker-credential-${helper}`, ["get"], { env, stdio: ["pipe", "pipe", "ignore"] })
+      kill = () => {
+        child.kill("SIGKILL")
+        child.stdout.destroy()
+        child.stdin.destroy()
+      }
+      let output = ""
+      child.on("error", threw)
+      child.stdin.on("error", () => {})
+      child.stdout.on("error", threw)
+      child.stdout.setEncoding("utf8").on(
+        "data",
+        guarded((text: string) => {
+          output += text
+          if (output.length <= maxHelperOutput) return
+          failed(`it printed more than ${Bytes.format(maxHelperOutput)}`)
+          kill()
+        }, threw)
+      )
+      child.on(
+        "close",
+        (code) => code === 0 ? resume(Effect.succeed(output)) : failed(`it ended with exit code ${code}`)
+      )
+      child.stdin.end(server)
+    }, threw)()
+    return Effect.sync(() => kill())
   }).pipe(
-    Effect.timeoutFail({ duration: helperDeadline, onTimeout: () => new Error("it did not answer within 10 s") })
+    Effect.timeoutFail({
+      duration: helperDeadline,
+      onTimeout: () => new HelperFailed({ reason: "it did not answer within 10 s" })
+    })
   )
 
 /**
@@ -72,7 +105,7 @@ export const find = (
     const config = yield* Effect.orElseSucceed(Schema.decodeUnknown(ConfigFile)(text), () => undefined)
     if (config === undefined) {
       return yield* Effect.as(
-        Effect.logWarning(`${file} could not be understood; pulling ${image.original} without credentials.`),
+        Effect.logWarning(`${file} could not be understood; pulling ${image.original} without credentials`),
         undefined
       )
     }
@@ -85,7 +118,7 @@ export const find = (
       const asked = yield* Effect.either(
         Effect.flatMap(ask(helper, server, { ...environment.env }), (answer) =>
           Effect.mapError(Schema.decodeUnknown(Credentials)(answer), () =>
-            new Error("its answer was not understood")))
+            new HelperFailed({ reason: "its answer was not understood" })))
       )
       if (asked._tag === "Right") {
         const { Username, Secret } = asked.right
