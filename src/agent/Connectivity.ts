@@ -65,6 +65,74 @@ export const afterSuccess = ({ connection, lastContactAt }: ConnectionState, now
       connection: connection._tag === "Registered" ? connection : Connection.Registered({ since: now })
     }
 
+/** What the log says of the connection: one line for what is news, a reminder now and then while an outage lasts. */
+const makeLog = (address: string) =>
+  Effect.gen(function*() {
+    const reminder = yield* Ref.make<Reminder | undefined>(undefined)
+    const logFailure = Effect.fn("Connectivity.logFailure")(
+      function*(before: Connection, { connection }: ConnectionState, { error, wait }: Failure<OrchestratorError>) {
+        if (connection._tag !== "Connecting" && connection._tag !== "Disconnected") return
+        const { attempts, since } = connection
+        const now = yield* Clock.currentTimeMillis
+        const fields = { attempt: attempts, "error.kind": error._tag }
+        const last = yield* Ref.get(reminder)
+        const isNews = last?.kind !== error._tag
+        // In either direction: a clock that was set back must not silence an outage.
+        if (!isNews && Math.abs(now - last.at) < reminderMillis) {
+          return yield* Effect.annotateLogs(
+            Effect.logDebug(`Try ${attempts} failed: ${error.message}; retrying in ${GoDuration.format(wait)}`),
+            { ...fields, event: "orchestrator.retry" }
+          )
+        }
+        yield* Ref.set(reminder, { kind: error._tag, at: now })
+        const retrying = `retrying in ${GoDuration.format(wait)}`
+        if (!isNews) {
+          yield* Effect.annotateLogs(
+            Effect.logWarning(
+              `Still without the orchestrator after ${elapsed(since, now)} and ${attempts} tries: ${error.message}`
+            ),
+            { ...fields, event: "orchestrator.still-unreachable" }
+          )
+        } else if (error._tag === "OrchestratorUnreachable") {
+          yield* Effect.annotateLogs(
+            Effect.logWarning(
+              before._tag === "Registered"
+                ? `Lost the orchestrator at ${address}: ${error.reason}; ${retrying}`
+                : `${capitalized(error.message)}; ${retrying}`
+            ),
+            { ...fields, event: before._tag === "Registered" ? "orchestrator.lost" : "orchestrator.unreachable" }
+          )
+        } else {
+          yield* Effect.annotateLogs(
+            Effect.logError(`${capitalized(error.message)}; ${retrying}`),
+            { ...fields, event: "orchestrator.refused" }
+          )
+        }
+      }
+    )
+
+    const logSuccess = Effect.fn("Connectivity.logSuccess")(function*(before: Connection, detail: string) {
+      if (before._tag === "Registered" || before._tag === "Stopping") return
+      const outage = before._tag === "Starting"
+        ? ""
+        : `${elapsed(before.since, yield* Clock.currentTimeMillis)} (${before.attempts} failed tries)`
+      yield* (before._tag === "Disconnected"
+        ? Effect.annotateLogs(
+          Effect.logInfo(`The orchestrator at ${address} is back after ${outage}`),
+          "event",
+          "orchestrator.back"
+        )
+        : Effect.annotateLogs(
+          Effect.logInfo(
+            `Registered with the orchestrator at ${address} ${detail}${outage === "" ? "" : `, after ${outage}`}`
+          ),
+          "event",
+          "orchestrator.registered"
+        ))
+    })
+    return { logFailure, logSuccess, reset: Ref.set(reminder, undefined) }
+  })
+
 export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity")<
   Connectivity,
   {
@@ -86,70 +154,7 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
         connection: Connection.Starting(),
         lastContactAt: undefined
       })
-      const reminder = yield* Ref.make<Reminder | undefined>(undefined)
-
-      const logFailure = Effect.fn("Connectivity.logFailure")(
-        function*(before: Connection, { connection }: ConnectionState, { error, wait }: Failure<OrchestratorError>) {
-          if (connection._tag !== "Connecting" && connection._tag !== "Disconnected") return
-          const { attempts, since } = connection
-          const now = yield* Clock.currentTimeMillis
-          const fields = { attempt: attempts, "error.kind": error._tag }
-          const last = yield* Ref.get(reminder)
-          const isNews = last?.kind !== error._tag
-          // In either direction: a clock that was set back must not silence an outage.
-          if (!isNews && Math.abs(now - last.at) < reminderMillis) {
-            return yield* Effect.annotateLogs(
-              Effect.logDebug(`Try ${attempts} failed: ${error.message}; retrying in ${GoDuration.format(wait)}`),
-              { ...fields, event: "orchestrator.retry" }
-            )
-          }
-          yield* Ref.set(reminder, { kind: error._tag, at: now })
-          const retrying = `retrying in ${GoDuration.format(wait)}`
-          if (!isNews) {
-            yield* Effect.annotateLogs(
-              Effect.logWarning(
-                `Still without the orchestrator after ${elapsed(since, now)} and ${attempts} tries: ${error.message}`
-              ),
-              { ...fields, event: "orchestrator.still-unreachable" }
-            )
-          } else if (error._tag === "OrchestratorUnreachable") {
-            yield* Effect.annotateLogs(
-              Effect.logWarning(
-                before._tag === "Registered"
-                  ? `Lost the orchestrator at ${address}: ${error.reason}; ${retrying}`
-                  : `${capitalized(error.message)}; ${retrying}`
-              ),
-              { ...fields, event: before._tag === "Registered" ? "orchestrator.lost" : "orchestrator.unreachable" }
-            )
-          } else {
-            yield* Effect.annotateLogs(
-              Effect.logError(`${capitalized(error.message)}; ${retrying}`),
-              { ...fields, event: "orchestrator.refused" }
-            )
-          }
-        }
-      )
-
-      const logSuccess = Effect.fn("Connectivity.logSuccess")(function*(before: Connection, detail: string) {
-        if (before._tag === "Registered" || before._tag === "Stopping") return
-        const outage = before._tag === "Starting"
-          ? ""
-          : `${elapsed(before.since, yield* Clock.currentTimeMillis)} (${before.attempts} failed tries)`
-        yield* (before._tag === "Disconnected"
-          ? Effect.annotateLogs(
-            Effect.logInfo(`The orchestrator at ${address} is back after ${outage}`),
-            "event",
-            "orchestrator.back"
-          )
-          : Effect.annotateLogs(
-            Effect.logInfo(
-              `Registered with the orchestrator at ${address} ${detail}${outage === "" ? "" : `, after ${outage}`}`
-            ),
-            "event",
-            "orchestrator.registered"
-          ))
-      })
-
+      const { logFailure, logSuccess, reset } = yield* makeLog(address)
       return {
         state: SubscriptionRef.get(ref),
         changes: ref.changes,
@@ -162,7 +167,7 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
         succeeded: Effect.fn("Connectivity.succeeded")(function*(detail) {
           const now = yield* Clock.currentTimeMillis
           const { connection } = yield* SubscriptionRef.get(ref)
-          if (connection._tag !== "Stopping") yield* Ref.set(reminder, undefined)
+          if (connection._tag !== "Stopping") yield* reset
           yield* SubscriptionRef.update(ref, (state) => afterSuccess(state, now))
           yield* logSuccess(connection, detail)
         }),
