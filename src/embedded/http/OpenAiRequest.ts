@@ -1,5 +1,6 @@
 /** Requests as OpenAI's API writes them, as the wire's. */
 import * as Either from "effect/Either"
+import { chatFields } from "../../chat/ChatFields.js"
 import type { ChatCompletionRequest } from "../../proto/generated/orchion/v1/ChatCompletionRequest.js"
 
 /** What is wrong with a request, and which part of it. */
@@ -65,18 +66,12 @@ const unsupported: ReadonlyArray<readonly [name: string, used: (value: unknown) 
   ["audio", () => true]
 ]
 
-/** Of a message. */
-const notRelayed = new Set(["tool_calls", "tool_call_id", "function_call", "name", "audio"])
+/** Fields of a message that change the answer. Others (`name`, `refusal`, `annotations`) are hints that engines ignore. */
+const notRelayed = new Set(["tool_calls", "tool_call_id", "function_call", "audio"])
 
-/** Said by fields of their own, or of no meaning without what is not supported. */
+/** Fields that have their own in the wire's request, and those of no meaning without what is not supported. */
 const own = new Set([
-  "model",
-  "messages",
-  "stream",
-  "stream_options",
-  "temperature",
-  "max_tokens",
-  "max_completion_tokens",
+  ...chatFields,
   "tools",
   "functions",
   "tool_choice",

@@ -250,7 +250,6 @@ describe("the embedded orchestrator's OpenAI API", () => {
           400,
           "messages[0].tool_call_id"
         ],
-        [chat, asked({ messages: [{ role: "user", content: "5", name: "x" }] }), 400, "messages[0].name"],
         [chat, asked({ stream: "yes" }), 400, "stream"],
         [chat, asked({ max_tokens: -1 }), 400, "max_tokens"],
         [chat, asked({ temperature: "hot" }), 400, "temperature"],
