@@ -198,9 +198,8 @@ const dispatch = <A>(
 const chat = (parts: Parts): Dispatcher["chat"] => (request, open, onNode) =>
   Effect.suspend(() => {
     let hasBegun = false
-    const call: Call<void> = (client, exchange) => {
-      const check = NodeAnswer.chatCheck(request.stream !== true)
-      return client.receive(NodeAgentService, "ChatCompletion", request, (inlet) => {
+    const call: Call<void> = (client, exchange) =>
+      client.receive(NodeAgentService, "ChatCompletion", request, (inlet) => {
         const take = open({
           pause: () => {
             if (!exchange.isOver()) inlet.pause()
@@ -211,7 +210,7 @@ const chat = (parts: Parts): Dispatcher["chat"] => (request, open, onNode) =>
         exchange.onOver(inlet.resume)
         return (message) => {
           if (exchange.isOver()) return
-          const problem = check(message)
+          const problem = NodeAnswer.chatProblem(message)
           if (problem !== undefined) return exchange.fail(problem)
           hasBegun = true
           exchange.heard(NodeAnswer.piecesOf(message))
@@ -223,7 +222,6 @@ const chat = (parts: Parts): Dispatcher["chat"] => (request, open, onNode) =>
           }
         }
       })
-    }
     return dispatch(parts, { model: request.model, kind: "chat", onNode, call, hasBegun: () => hasBegun })
   })
 

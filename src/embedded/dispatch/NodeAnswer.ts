@@ -2,16 +2,12 @@
 import * as GrpcError from "../../grpc/GrpcError.js"
 import type { ChatCompletionResponse__Output } from "../../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { EmbeddingResponse__Output } from "../../proto/generated/orchion/v1/EmbeddingResponse.js"
-import * as Bytes from "../../text/Bytes.js"
 import { oneLine } from "../../text/Printable.js"
 
 const { Status } = GrpcError
 
 /** The choices of an answer: `n` of OpenAI's API has 128 at most. */
 const maxChoices = 128
-
-/** The text of an answer that is collected before it is passed on, in characters. */
-export const maxCollected = 16 * 1024 * 1024
 
 const invalid = (details: string) => GrpcError.fail(Status.INTERNAL, `the node's answer is not valid: ${details}`)
 
@@ -22,28 +18,19 @@ const isError = ({ choices, object }: ChatCompletionResponse__Output) =>
 const textOf = ({ choices }: ChatCompletionResponse__Output): string =>
   oneLine(choices.map(({ message }) => message?.content ?? "").join(" "), 300)
 
-/** Looks at each message of one chat: what is wrong with it, if anything. `collected` is whether the answer is kept whole. */
-export const chatCheck = (collected: boolean) => {
-  let size = 0
-  return (message: ChatCompletionResponse__Output): GrpcError.GrpcError | undefined => {
-    if (isError(message)) {
-      const text = textOf(message)
-      return GrpcError.fail(
-        Status.UNAVAILABLE,
-        `the node failed to answer${text === "" ? ", and did not say why" : `: ${text}`}`
-      )
-    }
-    const { choices } = message
-    if (choices.length > maxChoices || choices.some(({ index }) => index < 0 || index >= maxChoices)) {
-      return invalid(`it has more than ${maxChoices} choices`)
-    }
-    if (!collected) return undefined
-    for (const { message: text, reasoning } of choices) size += (text?.content.length ?? 0) + reasoning.length
-    return size <= maxCollected ? undefined : GrpcError.fail(
-      Status.RESOURCE_EXHAUSTED,
-      `the node's answer is longer than ${Bytes.format(maxCollected)}; set max_tokens, or stream it`
+/** What is wrong with a message of a chat, if anything. How large an answer may be is for who collects it to say. */
+export const chatProblem = (message: ChatCompletionResponse__Output): GrpcError.GrpcError | undefined => {
+  if (isError(message)) {
+    const text = textOf(message)
+    return GrpcError.fail(
+      Status.UNAVAILABLE,
+      `the node failed to answer${text === "" ? ", and did not say why" : `: ${text}`}`
     )
   }
+  const { choices } = message
+  return choices.length > maxChoices || choices.some(({ index }) => index < 0 || index >= maxChoices)
+    ? invalid(`it has more than ${maxChoices} choices`)
+    : undefined
 }
 
 /** The number of pieces of the engine's that a message joins. Agents without a version do not say. */
