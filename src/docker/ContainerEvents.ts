@@ -1,7 +1,7 @@
 /**
- * What happens to containers, told by the engine's events and put right by looking.
+ * What happens to containers, from Docker's events, corrected by looking.
  *
- * Events alone are never the truth: they are lost when the connection or the engine goes, and the engine keeps only the
+ * Events alone are never the truth: they are lost when the connection or Docker goes, and Docker keeps only the
  * last few hundred. So whoever watches is given all containers at the beginning, after each reconnect, and every few
  * minutes besides.
  */
@@ -21,7 +21,7 @@ import type * as DockerError from "./api/DockerError.js"
 import type * as DockerTransport from "./api/DockerTransport.js"
 import * as Lines from "../text/Lines.js"
 
-/** What a watcher is told. */
+/** What a watcher receives. */
 export type ContainerEvent =
   /** All containers there are, running or not. What is not among them is gone. */
   | { readonly _tag: "Snapshot"; readonly containers: ReadonlyArray<Container.ContainerSummary> }
@@ -38,7 +38,7 @@ export type ContainerEvent =
     /** Milliseconds since 1970. */
     readonly time: number
   }
-  /** The engine cannot be asked. Told once; a snapshot follows when it can be again. */
+  /** Docker cannot be reached. Sent once; a snapshot follows when it can be again. */
   | { readonly _tag: "Lost"; readonly error: DockerError.DockerError }
 
 export interface Dependencies {
@@ -73,7 +73,7 @@ const nanosOf = (line: string, seconds: number): bigint => {
   return Number.isSafeInteger(seconds) && seconds > 0 ? BigInt(seconds) * 1_000_000_000n : 0n
 }
 
-/** Since when, as the engine reads it. */
+/** Since when, as Docker reads it. */
 const sinceOf = (nanos: bigint): string =>
   `${nanos / 1_000_000_000n}.${String(nanos % 1_000_000_000n).padStart(9, "0")}`
 
@@ -105,7 +105,7 @@ export const readEvent = (line: string) => {
   return event === undefined ? undefined : { event, nanos }
 }
 
-/** Tells what was seen before from what is new, over reconnects that ask for the last events once more. */
+/** Drops the events that a reconnect replays. */
 const makeReplayFilter = () => {
   let last: bigint | undefined
   /** Events with exactly the last one's time: sent again by `since`. */
@@ -118,7 +118,7 @@ const makeReplayFilter = () => {
         atLast = new Set([key])
         return true
       }
-      // A clock that was set back must not hide what is new, so only the replay is told apart.
+      // A clock that was set back must not hide what is new, so only exact repetitions are dropped.
       if (nanos < last) return true
       if (atLast.has(key)) return false
       if (atLast.size < maxAtOneTime) atLast.add(key)
@@ -170,7 +170,7 @@ export const watch = (
 
       const look = (opened: Deferred.Deferred<void>) =>
         Effect.gen(function*() {
-          // Listening first: what happens between the two is then told by the one or the other.
+          // Listening first: what happens between the two is then in the one or the other.
           yield* Effect.timeoutOption(Deferred.await(opened), openingGrace)
           yield* Effect.forever(
             Effect.zipRight(snapshot, Effect.flatMap(Backoff.jittered(pollInterval), Effect.sleep))
@@ -200,7 +200,7 @@ export const watch = (
 
   return Stream.unwrapScoped(Effect.gen(function*() {
     const mailbox = yield* Mailbox.make<ContainerEvent>({ capacity: bufferedEvents })
-    // A mistake in it fails the watcher: unseen, it would be told nothing for ever.
+    // A defect fails the stream: unseen, its reader would wait for ever.
     yield* Effect.forkScoped(Effect.interruptible(Mailbox.into(produce(mailbox), mailbox)))
     return Mailbox.toStream(mailbox)
   }))

@@ -1,4 +1,4 @@
-/** What containers write, line by line, stdout and stderr told apart. */
+/** What containers write, line by line, stdout and stderr kept apart. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"

@@ -56,13 +56,13 @@ const Address = Schema.String.pipe(
 export class PortMapping extends Schema.Class<PortMapping>("PortMapping")({
   container: Port,
   protocol: withDefault(Schema.Literal("tcp", "udp"), () => "tcp" as const),
-  /** Loopback unless said otherwise: engines have no password. */
+  /** Loopback by default: what listens in a container often asks for no password. */
   hostIp: withDefault(Address, () => "127.0.0.1"),
   /** Absent: a free one, which is read from the started container. */
   host: optional(Port)
 }) {}
 
-/** A volume that the engine keeps by name: it outlives the container. */
+/** A volume that Docker keeps by name: it outlives the container. */
 export class VolumeMount extends Schema.TaggedClass<VolumeMount>("VolumeMount")("Volume", {
   name: Schema.String.pipe(
     Schema.filter((value) =>
@@ -110,8 +110,8 @@ export class GpuRequest extends Schema.Class<GpuRequest>("GpuRequest")({
   /** Indexes (`0`) or uuids (`GPU-…`, `MIG-…`). */
   devices: Schema.Union(Schema.Literal("all"), Schema.Array(Schema.String)),
   /**
-   * How the engine hands them over: `hook` by the vendor's runtime hook, `cdi` by the Container Device Interface. `auto`
-   * takes what the engine has, which for AMD is always CDI.
+   * How Docker provides them: `hook` by the vendor's runtime hook, `cdi` by the Container Device Interface. `auto`
+   * takes what Docker has, which for AMD is always CDI.
    */
   method: withDefault(Schema.Literal("auto", "hook", "cdi"), () => "auto" as const)
 }) {}
@@ -123,7 +123,7 @@ export class Ulimit extends Schema.Class<Ulimit>("Ulimit")({
   hard: Schema.Int
 }) {}
 
-/** How much of the container's output the engine keeps on disk. */
+/** How much of the container's output Docker keeps on disk. */
 export class LogLimits extends Schema.Class<LogLimits>("LogLimits")({
   maxBytes: withDefault(Bytes, () => 10 * 1024 * 1024),
   files: withDefault(Schema.Int.pipe(Schema.between(1, 100)), () => 3)
@@ -149,11 +149,11 @@ const fields = {
   entrypoint: optional(Schema.Array(Text)),
   /** The arguments of the entry point; the image's own when absent. */
   command: optional(Schema.Array(Text)),
-  /** Of which nobody makes a secret. */
+  /** Environment variables without secrets: they show in `docker inspect`. */
   env: withDefault(Schema.Record({ key: Schema.String, value: Text }), noTexts),
   /**
-   * Environment variables whose values are kept out of labels, logs and the hash's plain form. Whoever may use the
-   * engine can still read them there.
+   * Environment variables whose values are kept out of labels, logs and the hash's plain form. Whoever may use
+   * Docker can still read them there.
    */
   secrets: withDefault(Schema.Record({ key: Schema.String, value: Schema.Redacted(Text) }), noSecrets),
   ports: withDefault(Schema.Array(PortMapping), () => []),
@@ -162,7 +162,7 @@ const fields = {
   gpus: optional(GpuRequest),
   /** Numeric ids of further groups: names are looked up in the image, which rarely has them. */
   groups: withDefault(Schema.Array(Schema.NonNegativeInt), () => []),
-  /** The most memory it may use, in bytes, at least the 6 MiB that engines insist on; absent: unlimited. */
+  /** The most memory it may use, in bytes, at least the 6 MiB that Docker requires; absent: unlimited. */
   memoryBytes: optional(
     Bytes.pipe(Schema.filter((value) => value >= 6 * 1024 * 1024 || `${shown(value)} bytes are less than 6 MiB`))
   ),
@@ -174,7 +174,7 @@ const fields = {
   ),
   /** Limit on processes and threads; absent: Docker's default. */
   pidsLimit: optional(Schema.Int.pipe(Schema.positive())),
-  /** Of `/dev/shm`; the engine's default is 64 MiB. Means nothing with `ipc: "host"`. */
+  /** Of `/dev/shm`; Docker's default is 64 MiB. Means nothing with `ipc: "host"`. */
   shmBytes: optional(Bytes),
   ipc: withDefault(Schema.Literal("private", "shareable", "host"), () => "private" as const),
   ulimits: withDefault(Schema.Array(Ulimit), () => []),
@@ -190,13 +190,13 @@ const fields = {
   /** `1000:1000`; the image's own when absent. */
   user: optional(Schema.NonEmptyString),
   workingDirectory: optional(AbsolutePath),
-  /** `bridge`, `host`, `none` or the name of a network; the engine's default when absent. */
+  /** `bridge`, `host`, `none` or the name of a network; Docker's default when absent. */
   network: optional(Schema.NonEmptyString),
   /** A small init as process 1, which reaps orphans and hands on signals. */
   init: withDefault(Schema.Boolean, () => true),
   /** `SIGTERM` unless the image says otherwise. */
   stopSignal: optional(Schema.String.pipe(Schema.pattern(/^(SIG)?[A-Z0-9+-]+$/))),
-  /** Seconds from the stop signal to the kill; must be above what the engine needs to drain. */
+  /** Seconds from the stop signal to the kill; must be above what the program needs to drain. */
   stopTimeoutSeconds: withDefault(Schema.Int.pipe(Schema.between(0, 3600)), () => 10),
   logs: withDefault(LogLimits, () => LogLimits.make({})),
   /** By which the caller finds its containers again: whose they are, and what for. */

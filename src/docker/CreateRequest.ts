@@ -1,4 +1,4 @@
-/** From a spec to what the engine's API is asked for. */
+/** From a spec to what Docker's API is asked for. */
 import * as Redacted from "effect/Redacted"
 import * as ContainerSpec from "./ContainerSpec.js"
 
@@ -88,7 +88,7 @@ export const body = (spec: ContainerSpec.ContainerSpec, options: CreateOptions):
       PortBindings: bindings,
       ...whenSome("NetworkMode", spec.network),
       ...whenSome("Memory", spec.memoryBytes),
-      // Without it the engine grants as much swap again: a model in swap serves nobody.
+      // Without it Docker grants as much swap again: a model in swap serves nobody.
       ...whenSome("MemorySwap", spec.memoryBytes),
       ...whenSome("NanoCpus", spec.cpus === undefined ? undefined : Math.round(spec.cpus * 1e9)),
       ...whenSome("PidsLimit", spec.pidsLimit),

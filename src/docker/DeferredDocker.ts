@@ -1,4 +1,4 @@
-/** The port to a container engine whose adapter is loaded at its first use: an agent that runs no engine never pays for it. */
+/** A Docker port whose adapter is loaded at its first use: an agent without engines never pays for it. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,4 +1,4 @@
-/** The port to a container engine: Docker, or Podman through its compatible API. */
+/** The port to a container runtime: Docker, or Podman through its compatible API. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -16,7 +16,7 @@ import type * as LogFrames from "./LogFrames.js"
 type Known<A> = Effect.Effect<A, DockerError.DockerError | DockerError.ContainerNotFound>
 
 /**
- * The container engine of this machine.
+ * The container runtime of this machine.
  *
  * Nothing is asked of it before the first use, and it may come, go and come back: each call says how that went. Every
  * call has a deadline. What is so already (stopping what has stopped, removing what is gone) is success. Containers are
@@ -84,19 +84,19 @@ export class Docker extends Context.Tag("@orchion/node-agent/Docker")<
       options?: { readonly force?: boolean }
     ) => Effect.Effect<void, DockerError.DockerError>
     /**
-     * Waits for a container's end, through any absence of the engine. Fails with `ContainerNotFound` when it was
+     * Waits for a container's end, through any absence of Docker. Fails with `ContainerNotFound` when it was
      * removed before its end could be seen.
      */
     readonly wait: (container: string) => Known<Container.ContainerExit>
     /**
-     * What it writes. Memory is bounded: long lines are cut, and the engine is slowed to the reader's pace. With
+     * What it writes. Memory is bounded: long lines are cut, and Docker is slowed to the reader's pace. With
      * `follow`, goes on over reconnects without repeating a line, and ends with the container.
      */
     readonly logs: (
       container: string,
       options?: ContainerLogs.LogOptions
     ) => Stream.Stream<LogFrames.LogLine, DockerError.DockerError | DockerError.ContainerNotFound>
-    /** One measurement, which takes the engine a second or two. */
+    /** One measurement, which takes Docker a second or two. */
     readonly stats: (container: string) => Known<Container.ContainerStats>
     /** Runs a command in a running container. */
     readonly exec: (

@@ -1,4 +1,4 @@
-/** The engine through dockerode. */
+/** The Docker port through dockerode. */
 import * as fs from "node:fs/promises"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -22,7 +22,7 @@ import * as DockerTransport from "./api/DockerTransport.js"
 import * as ImagePull from "./ImagePull.js"
 import * as RegistryAuth from "./api/RegistryAuth.js"
 
-/** How the engine is reached. */
+/** How Docker is reached. */
 export interface DockerodeDockerOptions {
   /** As `DOCKER_HOST`; found as the docker command finds it when absent or empty. */
   readonly host?: string | undefined
@@ -30,7 +30,7 @@ export interface DockerodeDockerOptions {
   readonly environment?: DockerEnvironment.DockerEnvironment | undefined
 }
 
-/** What an engine answers at once, unless it is hung. A busy disk can make it take seconds. */
+/** For what Docker answers at once, unless it hangs. A busy disk can make it take seconds. */
 const quick = Duration.seconds(15)
 const listDeadline = Duration.seconds(30)
 /** Room for the containers of the busiest machine. */
@@ -48,7 +48,7 @@ const orNotFound = (container: string) =>
       ? new DockerError.ContainerNotFound({ container })
       : error)
 
-/** Asks for nothing: the engine is looked for at the first use. */
+/** Asks for nothing: Docker is looked for at the first use. */
 export const make = (
   options: DockerodeDockerOptions = {}
 ): Effect.Effect<Context.Tag.Service<Docker>, never, Scope.Scope> =>
@@ -61,7 +61,7 @@ export const make = (
 
     const version: Effect.Effect<Container.DockerVersion, DockerError.DockerError> = Effect.zipWith(
       transport.json(
-        { operation: "tell its version", method: "GET", path: "/version", deadline: quick },
+        { operation: "report its version", method: "GET", path: "/version", deadline: quick },
         DockerApi.Version
       ),
       transport.endpoint,
@@ -135,7 +135,7 @@ export const make = (
           ))
       )
 
-    /** Room where the engine keeps its images, when that is a directory of this machine that we can look at. */
+    /** Room where Docker keeps its images, when that is a directory of this machine that we can look at. */
     const disk = Effect.gen(function*() {
       if (!DockerEndpoint.isLocal(yield* transport.endpoint)) return undefined
       const { dataDirectory } = yield* info
@@ -220,5 +220,5 @@ export const make = (
     }
   })
 
-/** The engine of this machine. Building the layer needs none to be there. */
+/** This machine's Docker. Building the layer needs no daemon to be there. */
 export const layer = (options: DockerodeDockerOptions = {}): Layer.Layer<Docker> => Layer.scoped(Docker, make(options))

@@ -20,7 +20,7 @@ const summary = (id: string) => ({
   Ports: [{ IP: "127.0.0.1", PrivatePort: 80, PublicPort: 8080, Type: "tcp" }, { PrivatePort: 81, Type: "tcp" }]
 })
 
-/** As the engine writes it: a time of 64 bits, which JavaScript cannot write. */
+/** As Docker writes it: a time of 64 bits, which JavaScript cannot write. */
 const event = (action: string, nanos: string, attributes: Record<string, string> = {}) =>
   `${
     JSON.stringify({
@@ -31,7 +31,7 @@ const event = (action: string, nanos: string, attributes: Record<string, string>
     }).slice(0, -1)
   },"timeNano":${nanos}}\n`
 
-/** An engine with one container, whose events the test writes. */
+/** A daemon with one container, whose events the test writes. */
 const engine = Effect.map(Scripted.make, (server) => {
   server.on("GET /containers/json", Scripted.json([summary("abc")]))
   const open: Array<Parameters<Scripted.Answer>[0]> = []
@@ -125,7 +125,7 @@ describe("watching containers", () => {
       }).pipe(Effect.provide(Scripted.layer(server)), Effect.scoped)
     }))
 
-  it.scoped("says once that the engine is lost, however long it is", () =>
+  it.scoped("says once that Docker is lost, however long it is", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* server.down
@@ -164,7 +164,7 @@ describe("watching containers", () => {
       }).pipe(Effect.provide(Scripted.layer(server)), Effect.scoped)
     }))
 
-  it.scoped("looks also where the engine sends no header before its first event", () =>
+  it.scoped("looks also where Docker sends no header before its first event", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on("GET /events", Scripted.silence)
@@ -177,7 +177,7 @@ describe("watching containers", () => {
       }).pipe(Effect.provide(Scripted.layer(server)), Effect.scoped)
     }))
 
-  it.scoped("notices an engine that hangs by its looks", () =>
+  it.scoped("notices a daemon that hangs by its looks", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* Effect.gen(function*() {
@@ -205,7 +205,7 @@ describe("watching containers", () => {
       }).pipe(Effect.provide(Scripted.layer(server)), Effect.scoped)
     }))
 
-  it.scoped("does not ask in a tight loop where the engine ends each stream at once", () =>
+  it.scoped("does not ask in a tight loop where Docker ends each stream at once", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on("GET /events", Scripted.lines([]))

@@ -66,7 +66,7 @@ describe("a container's log", () => {
       assert.strictEqual(second?.query.get("since"), null)
     }))
 
-  it.scoped("joins the lines that the engine has split, and cuts those that are too long", () =>
+  it.scoped("joins the lines that Docker has split, and cuts those that are too long", () =>
     Effect.gen(function*() {
       const part = "x".repeat(16 * 1024)
       const server = yield* engine(sends(
@@ -114,7 +114,7 @@ describe("a container's log", () => {
       assert.deepStrictEqual((yield* read(server)).map(({ text }) => text), ["no time at all", "y".repeat(100), "x"])
     }))
 
-  it.scoped("fails with what the engine says in the middle of it", () =>
+  it.scoped("fails with what Docker says in the middle of it", () =>
     Effect.gen(function*() {
       const server = yield* engine(sends(line(1, 1, "fine"), frame(3, "Error grabbing logs: invalid character")))
       const error = yield* Effect.flip(read(server))
@@ -144,7 +144,7 @@ describe("a container's log", () => {
       assert.include(error.message, "There is no container abc")
     }))
 
-  it.scoped("slows the engine down to the reader's pace", () =>
+  it.scoped("slows Docker down to the reader's pace", () =>
     Effect.gen(function*() {
       let sent = 0
       const block = Buffer.concat(Array.from({ length: 1000 }, (_, index) => line(1, index, "x".repeat(100))))
@@ -206,7 +206,7 @@ describe("a log that is followed", () => {
           return
         }
         server.on("GET /containers/abc/json", Scripted.json(Scripted.inspected("abc", { Status: "exited" })))
-        // What the engine has from `since` on: some of it was read before.
+        // What Docker has from `since` on: some of it was read before.
         return sends(
           line(2, 5, "b"),
           line(1, 7, "c"),
@@ -234,7 +234,7 @@ describe("a log that is followed", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("waits for an engine that is away, ever longer", () =>
+  it.scoped("waits for a Docker that is unreachable, ever longer", () =>
     Effect.gen(function*() {
       const server = yield* engine((response) => {
         response.writeHead(200)
@@ -257,7 +257,7 @@ describe("a log that is followed", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("goes on when the engine ends it while the container runs", () =>
+  it.scoped("goes on when Docker ends it while the container runs", () =>
     Effect.gen(function*() {
       const server = yield* engine(sends(line(1, 1, "a")))
       yield* Effect.gen(function*() {
@@ -270,7 +270,7 @@ describe("a log that is followed", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("has the last lines also where the engine ends it before them", () =>
+  it.scoped("has the last lines also where Docker ends it before them", () =>
     Effect.gen(function*() {
       const server = yield* engine((response, request) => {
         server.on("GET /containers/abc/json", Scripted.json(Scripted.inspected("abc", { Status: "exited" })))
@@ -281,7 +281,7 @@ describe("a log that is followed", () => {
       assert.deepStrictEqual(texts, ["a", "b", "why it died"])
     }))
 
-  it.scoped("fails at once when the engine cannot be asked at the beginning", () =>
+  it.scoped("fails at once when Docker cannot be asked at the beginning", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       yield* server.down

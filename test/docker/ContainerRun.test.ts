@@ -18,7 +18,7 @@ const stop = "POST /containers/abc/stop"
 const inspect = "GET /containers/abc/json"
 const remove = "DELETE /containers/abc"
 
-/** An engine on which all goes well, with the one container abc. */
+/** A daemon on which all goes well, with the one container abc. */
 const engine = Effect.tap(Scripted.make, (server) =>
   Effect.sync(() => {
     server.on(create, Scripted.json({ Id: "abc", Warnings: [] }, 201))
@@ -159,7 +159,7 @@ describe("a container that is run", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("is released when the engine is back from a restart", () =>
+  it.scoped("is released when Docker is back from a restart", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* Effect.gen(function*() {
@@ -363,7 +363,7 @@ describe("a container that does not start", () => {
       assert.deepStrictEqual(changes(server), [])
     }))
 
-  it.scoped("says what the engine thinks is wrong with it", () =>
+  it.scoped("says what Docker thinks is wrong with it", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(create, Scripted.refuse(400, "Minimum memory limit allowed is 6MB"))
@@ -393,7 +393,7 @@ describe("GPUs", () => {
       assert.deepStrictEqual(yield* requested(server), [hook])
     }))
 
-  it.scoped("are asked for by CDI where the engine has no hook and knows CDI", () =>
+  it.scoped("are asked for by CDI where Docker has no hook and knows CDI", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on("GET /info", Scripted.json({ CDISpecDirs: ["/etc/cdi"] }))
@@ -434,7 +434,7 @@ describe("GPUs", () => {
       assert.deepStrictEqual(yield* requested(server), [cdi])
     }))
 
-  it.scoped("are refused where the engine would start the container without them", () =>
+  it.scoped("are refused where Docker would start the container without them", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on("GET /version", podman)
@@ -481,7 +481,7 @@ describe("what is left unfinished", () => {
       assert.deepStrictEqual(changes(server), [create, remove])
     }))
 
-  it.scoped("is not looked for when the engine never got to hear of it", () =>
+  it.scoped("is not looked for when Docker never got to hear of it", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on("GET /version", (response, request) => {
@@ -493,7 +493,7 @@ describe("what is left unfinished", () => {
 
   const settleLimit = 20_000
 
-  it.scoped("is removed when the start is interrupted, once the engine has answered", () =>
+  it.scoped("is removed when the start is interrupted, once Docker has answered", () =>
     Effect.gen(function*() {
       const server = yield* engine
       let answer: (() => void) | undefined
@@ -505,7 +505,7 @@ describe("what is left unfinished", () => {
         const [request] = yield* server.arrived(start)
         const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
         yield* asleepFor(settleLimit)
-        // The engine is in the middle of it: a removal now would race with the start.
+        // Docker is in the middle of it: a removal now would race with the start.
         assert.strictEqual(request?.closed, false)
         assert.deepStrictEqual(changes(server), [create, start])
         answer?.()
@@ -536,7 +536,7 @@ describe("what is left unfinished", () => {
       assert.deepStrictEqual(changes(server), [create, start, remove])
     }))
 
-  it.scoped("is removed when the creation is interrupted, once the engine has answered", () =>
+  it.scoped("is removed when the creation is interrupted, once Docker has answered", () =>
     Effect.gen(function*() {
       const server = yield* engine
       let answer: (() => void) | undefined
@@ -571,7 +571,7 @@ describe("what is left unfinished", () => {
       yield* server.until(() => server.connections() === 0)
     }))
 
-  it.scoped("is given up and said when the engine removes nothing any more", () =>
+  it.scoped("is given up and said when Docker removes nothing any more", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(start, Scripted.refuse(500, "some failure"))

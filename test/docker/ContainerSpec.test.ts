@@ -126,7 +126,7 @@ describe("a spec's hash", () => {
   })
 })
 
-describe("what the engine is asked for", () => {
+describe("what Docker is asked for", () => {
   const body = (
     input: Partial<ContainerSpec.ContainerSpecInput>,
     options: Partial<CreateRequest.CreateOptions> = {}

@@ -46,7 +46,7 @@ describe("waiting for a container's end", () => {
       assert.deepStrictEqual(server.seen(), [inspect])
     }))
 
-  it.scoped("keeps the engine's word when the container is gone before it can be looked at", () =>
+  it.scoped("keeps Docker's word when the container is gone before it can be looked at", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(wait, (response, request) => {
@@ -69,7 +69,7 @@ describe("waiting for a container's end", () => {
       )
     }))
 
-  it.scoped("sees the end although the engine's word never comes", () =>
+  it.scoped("sees the end although Docker's word never comes", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(wait, (response) => {
@@ -102,7 +102,7 @@ describe("waiting for a container's end", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("waits through an absence of the engine", () =>
+  it.scoped("waits through an absence of Docker", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(wait, Scripted.silence)

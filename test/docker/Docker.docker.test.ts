@@ -193,7 +193,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.strictEqual(numbers.length, count)
       assert.isTrue(numbers.every(({ text }, index) => text === String(index + 1)))
       assert.strictEqual(lines.filter(({ stream }) => stream === "stderr").length, 5)
-      // Longer than what the engine keeps in one piece.
+      // Longer than what Docker keeps in one piece.
       assert.strictEqual(lines.filter(({ text }) => text.length === 40_000).length, 1)
       const last = yield* Stream.runCollect(docker.logs(container.id, { tail: 3 }))
       assert.strictEqual(Chunk.size(last), 3)

@@ -42,7 +42,7 @@ interface Script {
   readonly answer: Scripted.Answer
 }
 
-/** An engine that has the image once a pull has gone well. */
+/** A daemon that has the image once a pull has gone well. */
 const engine = Effect.map(Scripted.make, (server) => {
   let there = false
   server.on(
@@ -312,7 +312,7 @@ describe("pulling an image", () => {
       assert.strictEqual(seen.at(-1)?.downloadedBytes, 200)
     }))
 
-  it.scoped("counts no seconds as bytes where the engine extracts by the clock", () =>
+  it.scoped("counts no seconds as bytes where Docker extracts by the clock", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.pulls({
@@ -404,7 +404,7 @@ describe("a pull that stalls", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("is one while the engine only says that it tries again", () =>
+  it.scoped("is one while Docker only says that it tries again", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* Effect.gen(function*() {
@@ -559,7 +559,7 @@ describe("room for an image", () => {
       yield* server.until(() => server.connections() === 0)
     }))
 
-  it.scoped("is reported as lacking when the engine finds out", () =>
+  it.scoped("is reported as lacking when Docker finds out", () =>
     Effect.gen(function*() {
       const server = yield* engine
       const message = "failed to register layer: write /usr/lib/x: no space left on device"

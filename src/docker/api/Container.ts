@@ -1,4 +1,4 @@
-/** What is known about containers and the engine that runs them, as plain data. An absent field is unknown. */
+/** What is known about containers and the Docker that runs them, as plain data. An absent field is unknown. */
 
 /** A port of a container that can be reached from this machine. */
 export interface PublishedPort {
@@ -39,7 +39,7 @@ export interface ContainerInfo extends ContainerSummary {
   readonly exitCode?: number
   /** The kernel ended it, or a process in it, for lack of memory. */
   readonly oomKilled: boolean
-  /** What the engine says about its last start or end; absent when nothing. */
+  /** What Docker says about its last start or end; absent when nothing. */
   readonly error?: string
   /** Of the image's own health check; absent when it has none. */
   readonly health?: string
@@ -88,10 +88,10 @@ export interface ExecResult {
   readonly truncated: boolean
 }
 
-/** The engine and what it can do. */
+/** Docker and what it can do. */
 export interface DockerVersion {
   readonly kind: "docker" | "podman"
-  /** Of the engine: `28.2.2`. */
+  /** Docker's own: `28.2.2`. */
   readonly version: string
   /** Of the API that it speaks to us: `1.50`. */
   readonly apiVersion: string
@@ -102,7 +102,7 @@ export interface DockerVersion {
   readonly endpoint: string
 }
 
-/** The engine's installation. */
+/** Docker's installation. */
 export interface DockerInfo {
   /** Stays the same for one installation. */
   readonly id: string
@@ -113,9 +113,9 @@ export interface DockerInfo {
   readonly storageDriver: string
   /** `runc`, `nvidia`. */
   readonly runtimes: ReadonlyArray<string>
-  /** Names of devices of the Container Device Interface that the engine has found: `nvidia.com/gpu=0`. */
+  /** Names of devices of the Container Device Interface that Docker has found: `nvidia.com/gpu=0`. */
   readonly cdiDevices: ReadonlyArray<string>
-  /** The engine can hand out CDI devices. */
+  /** Docker can give containers CDI devices. */
   readonly cdi: boolean
   /** It is known to hand GPUs to containers; absent when only trying would tell. */
   readonly gpuReady?: boolean

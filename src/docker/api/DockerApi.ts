@@ -1,8 +1,8 @@
-/** What the engine's HTTP API answers, as far as we read it, turned into our own data. */
+/** What Docker's HTTP API answers, as far as we read it, turned into our own data. */
 import * as Schema from "effect/Schema"
 import type * as Container from "./Container.js"
 
-// Engines leave out fields, or write null, where there is nothing to say.
+// Docker and Podman leave out fields, or write null, where there is nothing to say.
 const maybe = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { nullable: true })
 
 const Texts = Schema.Record({ key: Schema.String, value: Schema.String })

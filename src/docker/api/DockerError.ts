@@ -36,7 +36,7 @@ export class DockerEndpointInvalid extends Data.TaggedError("DockerEndpointInval
   }
 }
 
-/** The engine's socket is there, and we may not use it. */
+/** Docker's socket is there, and we may not use it. */
 export class DockerPermissionDenied extends Data.TaggedError("DockerPermissionDenied")<{
   readonly endpoint: string
   /** The user that the agent runs as. */
@@ -124,7 +124,7 @@ export type DockerError =
   | DockerTimeout
   | DockerRequestFailed
 
-/** Whether the same call may go well later with nothing changed but the engine's being there. */
+/** Whether the same call may go well later once Docker is reachable. */
 export const isUnavailable = (
   error: { readonly _tag: string }
 ): error is DockerNotFound | DockerPermissionDenied | DockerUnreachable | DockerTimeout =>
@@ -247,13 +247,13 @@ export class PortTaken extends Data.TaggedError("PortTaken")<{
   }
 }
 
-/** GPUs were asked for, and the engine cannot hand them to the container. */
+/** GPUs were asked for, and Docker cannot hand them to the container. */
 export class GpuUnavailable extends Data.TaggedError("GpuUnavailable")<{
   readonly container: string
   readonly vendor: string
   /** As asked for: `all`, `0,1`. */
   readonly devices: string
-  /** What the engine said. */
+  /** What Docker said. */
   readonly detail: string
   readonly remedy: string
 }> {
@@ -293,7 +293,7 @@ export class VolumeUnavailable extends Data.TaggedError("VolumeUnavailable")<{
 export class ContainerStartFailed extends Data.TaggedError("ContainerStartFailed")<{
   readonly container: string
   readonly image: string
-  /** 126: not executable, 127: not found, 128: refused by the engine; absent when it never came so far. */
+  /** 126: not executable, 127: not found, 128: refused by Docker; absent when it never came so far. */
   readonly exitCode?: number | undefined
   readonly detail: string
 }> {

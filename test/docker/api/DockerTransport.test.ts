@@ -18,7 +18,7 @@ const ask = (server: Scripted.ScriptedDocker, answer: Scripted.Answer) => {
   return Effect.provide(inspect, Scripted.layer(server))
 }
 
-describe("requests to the engine", () => {
+describe("requests to Docker", () => {
   it.scoped("fails at once when the connection dies after the response's headers", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
@@ -28,7 +28,7 @@ describe("requests to the engine", () => {
       assert.include(error.message, "the connection was lost before the answer was complete")
     }))
 
-  it.scoped("fails at its deadline when the engine hangs before it answers", () =>
+  it.scoped("fails at its deadline when Docker hangs before it answers", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       const fiber = yield* Effect.fork(Effect.flip(ask(server, Scripted.silence)))
@@ -40,7 +40,7 @@ describe("requests to the engine", () => {
       yield* server.until(() => server.connections() === 0)
     }))
 
-  it.scoped("fails at its deadline when the engine hangs in the middle of its answer", () =>
+  it.scoped("fails at its deadline when Docker hangs in the middle of its answer", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       const fiber = yield* Effect.fork(Effect.flip(ask(server, (response) => {
@@ -85,7 +85,7 @@ describe("requests to the engine", () => {
       assert.strictEqual(answered, "abc")
     }))
 
-  it.scoped("waits for an engine that takes its time to begin its answer", () =>
+  it.scoped("waits for a daemon that takes its time to begin its answer", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       let answer: (() => void) | undefined
@@ -251,7 +251,7 @@ describe("requests to the engine", () => {
     }))
 })
 
-describe("an engine that comes and goes", () => {
+describe("a daemon that comes and goes", () => {
   it.scoped("builds without one, and finds it when it has come", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
@@ -267,7 +267,7 @@ describe("an engine that comes and goes", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("works with the engine again after its restart", () =>
+  it.scoped("works with Docker again after its restart", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       yield* Effect.gen(function*() {
