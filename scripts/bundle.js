@@ -7,8 +7,9 @@ import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as path from "node:path"
 import { analyzeMetafile, build } from "esbuild"
+import * as bundling from "./bundling.js"
 
-const root = path.resolve(import.meta.dirname, "..")
+const { plugins, root } = bundling
 const out = path.join(root, "dist/bin")
 const require = createRequire(import.meta.url)
 
@@ -17,18 +18,6 @@ const apart = ["dockerode", "systeminformation"]
 
 /** Modules of Node that a start does without; each costs up to 2 ms. */
 const deferred = ["child_process", "crypto", "dgram", "https", "readline", "v8", "zlib"]
-
-/**
- * dockerode loads an SSH client whether one is needed or not. The agent refuses ssh:// endpoints before dockerode sees
- * them; the client would cost memory, and does not work when it is bundled.
- */
-const withoutSsh = {
-  name: "without-ssh",
-  setup(bundle) {
-    bundle.onResolve({ filter: /^ssh2$/ }, () => ({ path: "ssh2", namespace: "none" }))
-    bundle.onLoad({ filter: /.*/, namespace: "none" }, () => ({ contents: "module.exports = {}" }))
-  }
-}
 
 const filesApart = {
   name: "files-apart",
@@ -63,21 +52,8 @@ const loadedAtFirstUse = {
   }
 }
 
-const options = {
-  bundle: true,
-  platform: "node",
-  format: "cjs",
-  target: "node20.19",
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: "linked",
-  metafile: true,
-  logLevel: "warning",
-  // `import()` becomes `require`: a script with a code cache has no loader for it.
-  supported: { "dynamic-import": false },
-  // Native parts that their packages do without when they are missing.
-  external: ["*.node"]
-}
+// `import()` becomes `require`: a script with a code cache has no loader for it.
+const options = { ...bundling.options, supported: { "dynamic-import": false } }
 
 fs.rmSync(out, { recursive: true, force: true })
 fs.mkdirSync(out, { recursive: true })
@@ -87,17 +63,18 @@ const results = await Promise.all([
     ...options,
     entryPoints: [path.join(root, "src/bin.ts")],
     outfile: command,
-    plugins: [withoutSsh, filesApart, loadedAtFirstUse]
+    plugins: [...plugins, filesApart, loadedAtFirstUse]
   }),
   ...apart.map((name) =>
     build({
       ...options,
       stdin: { contents: `module.exports = require(${JSON.stringify(name)})`, resolveDir: root },
       outfile: path.join(out, `${name}.cjs`),
-      plugins: [withoutSsh]
+      plugins
     })
   )
 ])
+bundling.writeLicenses(path.join(out, "THIRD-PARTY-LICENSES.txt"), results)
 
 const hash = crypto.createHash("sha256").update(fs.readFileSync(command)).digest("hex").slice(0, 12)
 const launcher = path.join(out, "node-agent.js")

@@ -1,8 +1,10 @@
-// Tries the package as a user gets it: packs it (or takes the tarball that is named), installs it into an empty folder
-// without running install scripts, and runs the command from there until it has registered and stopped again.
+// Tries the package as users get it: packs it (or takes the tarball that is named) and installs it into empty folders
+// without running install scripts. In one there is the command alone, which runs until it has registered and stopped
+// again. In the other it is a library beside the oldest `effect` that it works with, and a program is compiled against it
+// without `skipLibCheck` and run.
 //
 //   node scripts/pack-smoke.js [--tarball FILE] [--node NODE_BINARY]
-import { execFileSync, spawn } from "node:child_process"
+import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -13,7 +15,8 @@ import { parseArgs } from "node:util"
 const root = path.resolve(import.meta.dirname, "..")
 const { values } = parseArgs({ options: { tarball: { type: "string" }, node: { type: "string" } } })
 const node = path.resolve(values.node ?? process.execPath)
-const { version } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
+const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
+const { version } = manifest
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "node-agent-smoke-"))
 const state = path.join(folder, "state")
@@ -45,6 +48,58 @@ const pack = () => {
   return path.join(folder, JSON.parse(output.slice(output.indexOf("[")))[0].filename)
 }
 
+/** Installs packages into a new folder; npm must have nothing to warn of. */
+const install = (name, packages) => {
+  const place = path.join(folder, name)
+  fs.mkdirSync(place)
+  fs.writeFileSync(path.join(place, "package.json"), "{ \"private\": true, \"type\": \"module\" }\n")
+  const { status, stderr } = spawnSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...packages], {
+    cwd: place,
+    env,
+    encoding: "utf8"
+  })
+  check(status === 0, `npm install ${packages.join(" ")} fails:\n${stderr}`)
+  const warnings = stderr.split("\n").filter((line) => /\bwarn\b/i.test(line) && !/notice|EBADENGINE/i.test(line))
+  check(warnings.length === 0, `npm install ${packages.join(" ")} warns:\n${warnings.join("\n")}`)
+  return place
+}
+
+/** Runs a script in a place; it must end with 0 and write nothing to standard error. */
+const quietly = (what, place, args) => {
+  const { status, stderr, stdout } = spawnSync(node, args, { cwd: place, env, encoding: "utf8" })
+  check(status === 0 && stderr === "", `${what}:\n${stdout}${stderr}`)
+  return stdout
+}
+
+const library = (tarball) => {
+  const oldest = manifest.peerDependencies.effect.replace("^", "")
+  const place = install("library", [tarball, `effect@${oldest}`])
+  // The compiler and Node's types are this repository's.
+  fs.mkdirSync(path.join(place, "node_modules/@types"))
+  for (const name of ["@types/node", "undici-types", "typescript"]) {
+    fs.cpSync(fs.realpathSync(path.join(root, "node_modules", name)), path.join(place, "node_modules", name), {
+      recursive: true
+    })
+  }
+  const modules = Object.keys(manifest.exports)
+    .filter((name) => typeof manifest.exports[name] === "object")
+    .map((name) => `@orchion/node-agent${name.slice(1)}`)
+  fs.writeFileSync(
+    path.join(place, "all.ts"),
+    modules.map((name, index) => `import * as all${index} from "${name}"\nvoid all${index}\n`).join("")
+  )
+  const examples = fs.readdirSync(path.join(root, "examples")).filter((name) => name.endsWith(".ts"))
+  for (const name of examples) fs.copyFileSync(path.join(root, "examples", name), path.join(place, name))
+  quietly("the library's types", place, [
+    "node_modules/typescript/bin/tsc",
+    ...["--strict", "--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess", "--skipLibCheck", "false"],
+    ...["--target", "ES2022", "--module", "NodeNext", "--types", "node", "all.ts", ...examples]
+  ])
+  quietly("the library's modules", place, ["all.js"])
+  const said = quietly("an example", place, ["show-capabilities.js"])
+  check(/^\d+ threads/.test(said), `show-capabilities says ${said}`)
+}
+
 const isGroupAlive = (pid) => {
   try {
     process.kill(-pid, 0)
@@ -58,29 +113,15 @@ let child
 let output = ""
 try {
   const tarball = values.tarball === undefined ? pack() : path.resolve(values.tarball)
-  const place = path.join(folder, "place")
-  fs.mkdirSync(place)
-  fs.writeFileSync(path.join(place, "package.json"), "{ \"private\": true, \"type\": \"module\" }\n")
-  execFileSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", tarball], {
-    cwd: place,
-    env,
-    stdio: ["ignore", "ignore", "inherit"]
-  })
+  const place = install("command", [tarball])
+  const installed = fs.readdirSync(path.join(place, "node_modules")).filter((name) => !name.startsWith("."))
+  check(installed.join() === "@orchion", `the command brings ${installed.join(", ")} along`)
 
   const command = path.join(place, "node_modules/.bin/node-agent")
   const said = execFileSync(command, ["--version"], { cwd: place, env, encoding: "utf8" }).trim()
   check(said.includes(version), `--version says ${JSON.stringify(said)}, not ${version}`)
 
-  // The library loads, by its name and by every subpath.
-  const { exports } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
-  const modules = Object.keys(exports)
-    .filter((name) => typeof exports[name] === "object")
-    .map((name) => `@orchion/node-agent${name.slice(1)}`)
-  execFileSync(node, ["--input-type=module", "--eval", modules.map((name) => `await import("${name}")`).join("\n")], {
-    cwd: place,
-    env,
-    stdio: ["ignore", "inherit", "inherit"]
-  })
+  library(tarball)
 
   const started = Date.now()
   child = spawn(

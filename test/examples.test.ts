@@ -22,7 +22,10 @@ const compile = async (name: string): Promise<string> => {
     bundle: true,
     platform: "node",
     format: "esm",
-    alias: { "@orchion/node-agent": path.join(root, "src/index.ts") },
+    alias: {
+      "@orchion/node-agent/testing": path.join(root, "src/testing/index.ts"),
+      "@orchion/node-agent": path.join(root, "src/index.ts")
+    },
     external: ["cpu-features", "*.node"],
     logLevel: "error",
     banner: { js: "import { createRequire } from \"node:module\";const require = createRequire(import.meta.url);" }
@@ -59,6 +62,13 @@ describe("the examples", () => {
       engine.close()
       engine.closeAllConnections()
     }
+  })
+
+  it("test-kit runs an agent among stand-ins for its machine, its orchestrator and its engine", async () => {
+    const ended = await runScript(await compile("test-kit"), [temporaryFolder()])
+    assert.match(ended.stdout, /^registered with NVIDIA H100 80GB HBM3$/m, ended.stderr)
+    assert.match(ended.stdout, /^serves parrot$/m, ended.stderr)
+    assert.strictEqual(ended.code, 0, ended.stderr)
   })
 
   it("list-nodes lists the nodes of a cluster", async () => {

@@ -53,7 +53,7 @@ const Address = Schema.String.pipe(
 )
 
 /** A port of the container and where on this machine it is to be reached. */
-export class PortMapping extends Schema.Class<PortMapping>("PortMapping")({
+export class PortMapping extends Schema.Class<PortMapping>("@orchion/node-agent/PortMapping")({
   container: Port,
   protocol: withDefault(Schema.Literal("tcp", "udp"), () => "tcp" as const),
   /** Loopback by default: what listens in a container often asks for no password. */
@@ -63,7 +63,7 @@ export class PortMapping extends Schema.Class<PortMapping>("PortMapping")({
 }) {}
 
 /** A volume that Docker keeps by name: it outlives the container. */
-export class VolumeMount extends Schema.TaggedClass<VolumeMount>("VolumeMount")("Volume", {
+export class VolumeMount extends Schema.TaggedClass<VolumeMount>("@orchion/node-agent/VolumeMount")("Volume", {
   name: Schema.String.pipe(
     Schema.filter((value) =>
       /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/.test(value) || `${shown(value)} is not the name of a volume`
@@ -74,14 +74,14 @@ export class VolumeMount extends Schema.TaggedClass<VolumeMount>("VolumeMount")(
 }) {}
 
 /** A directory or file of this machine. It must exist. */
-export class BindMount extends Schema.TaggedClass<BindMount>("BindMount")("Bind", {
+export class BindMount extends Schema.TaggedClass<BindMount>("@orchion/node-agent/BindMount")("Bind", {
   source: HostPath,
   target: AbsolutePath,
   readOnly: withDefault(Schema.Boolean, () => false)
 }) {}
 
 /** A directory in memory. */
-export class TmpfsMount extends Schema.TaggedClass<TmpfsMount>("TmpfsMount")("Tmpfs", {
+export class TmpfsMount extends Schema.TaggedClass<TmpfsMount>("@orchion/node-agent/TmpfsMount")("Tmpfs", {
   target: AbsolutePath,
   sizeBytes: optional(Bytes)
 }) {}
@@ -90,7 +90,7 @@ export const Mount = Schema.Union(VolumeMount, BindMount, TmpfsMount)
 export type Mount = typeof Mount.Type
 
 /** A device node. */
-export class DeviceMapping extends Schema.Class<DeviceMapping>("DeviceMapping")({
+export class DeviceMapping extends Schema.Class<DeviceMapping>("@orchion/node-agent/DeviceMapping")({
   /** `/dev/kfd`; a directory stands for all device nodes in it. */
   host: AbsolutePath,
   /** Where the container sees it; as on the host when absent. */
@@ -105,7 +105,7 @@ export class DeviceMapping extends Schema.Class<DeviceMapping>("DeviceMapping")(
 }) {}
 
 /** GPUs that the container is to see. */
-export class GpuRequest extends Schema.Class<GpuRequest>("GpuRequest")({
+export class GpuRequest extends Schema.Class<GpuRequest>("@orchion/node-agent/GpuRequest")({
   vendor: Schema.Literal("nvidia", "amd"),
   /** Indexes (`0`) or uuids (`GPU-…`, `MIG-…`). */
   devices: Schema.Union(Schema.Literal("all"), Schema.Array(Schema.String)),
@@ -117,14 +117,14 @@ export class GpuRequest extends Schema.Class<GpuRequest>("GpuRequest")({
 }) {}
 
 /** A limit on a resource of processes: `memlock`, `stack`. -1 is unlimited. */
-export class Ulimit extends Schema.Class<Ulimit>("Ulimit")({
+export class Ulimit extends Schema.Class<Ulimit>("@orchion/node-agent/Ulimit")({
   name: Schema.NonEmptyString,
   soft: Schema.Int,
   hard: Schema.Int
 }) {}
 
 /** How much of the container's output Docker keeps on disk. */
-export class LogLimits extends Schema.Class<LogLimits>("LogLimits")({
+export class LogLimits extends Schema.Class<LogLimits>("@orchion/node-agent/LogLimits")({
   maxBytes: withDefault(Bytes, () => 10 * 1024 * 1024),
   files: withDefault(Schema.Int.pipe(Schema.between(1, 100)), () => 3)
 }) {}
@@ -204,7 +204,7 @@ const fields = {
 }
 
 /** What a container is to be. Made by {@link make}. */
-export class ContainerSpec extends Schema.Class<ContainerSpec>("ContainerSpec")(fields) {}
+export class ContainerSpec extends Schema.Class<ContainerSpec>("@orchion/node-agent/ContainerSpec")(fields) {}
 
 /** What is written to describe a container; secrets are plain strings here. */
 export type ContainerSpecInput = typeof ContainerSpec.Encoded

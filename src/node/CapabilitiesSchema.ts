@@ -18,7 +18,7 @@ export const Severity = Schema.Literal("info", "warning", "error")
 export type Severity = typeof Severity.Type
 
 /** Something about the machine that a person should know and can fix. */
-export class Finding extends Schema.Class<Finding>("Finding")({
+export class Finding extends Schema.Class<Finding>("@orchion/node-agent/Finding")({
   /** Stable, for programs: `nvidia.driver-mismatch`. Those of this machine are listed in `Findings.ts`. */
   code: Schema.NonEmptyString,
   severity: Severity,
@@ -31,7 +31,7 @@ export class Finding extends Schema.Class<Finding>("Finding")({
 }) {}
 
 /** The processors of the machine. */
-export class CpuInfo extends Schema.Class<CpuInfo>("CpuInfo")({
+export class CpuInfo extends Schema.Class<CpuInfo>("@orchion/node-agent/CpuInfo")({
   /** As the vendor writes it: `AMD EPYC 9654 96-Core Processor`. */
   model: optional(Schema.String),
   vendor: optional(Schema.String),
@@ -53,7 +53,7 @@ export class CpuInfo extends Schema.Class<CpuInfo>("CpuInfo")({
 }) {}
 
 /** The main memory of the machine. */
-export class MemoryInfo extends Schema.Class<MemoryInfo>("MemoryInfo")({
+export class MemoryInfo extends Schema.Class<MemoryInfo>("@orchion/node-agent/MemoryInfo")({
   totalBytes: Bytes,
   /** What programs can still get without swapping. */
   availableBytes: Bytes,
@@ -66,7 +66,7 @@ export class MemoryInfo extends Schema.Class<MemoryInfo>("MemoryInfo")({
 }) {}
 
 /** The operating system and what it runs on. */
-export class OsInfo extends Schema.Class<OsInfo>("OsInfo")({
+export class OsInfo extends Schema.Class<OsInfo>("@orchion/node-agent/OsInfo")({
   hostname: Schema.String,
   /** In Go's names: `linux`, `darwin`, `windows`. */
   platform: Schema.NonEmptyString,
@@ -87,7 +87,7 @@ export class OsInfo extends Schema.Class<OsInfo>("OsInfo")({
 }) {}
 
 /** A slice of an NVIDIA GPU that is partitioned (Multi-Instance GPU). */
-export class MigInstance extends Schema.Class<MigInstance>("MigInstance")({
+export class MigInstance extends Schema.Class<MigInstance>("@orchion/node-agent/MigInstance")({
   uuid: Schema.String,
   /** `1g.10gb`. */
   profile: Schema.String,
@@ -95,7 +95,7 @@ export class MigInstance extends Schema.Class<MigInstance>("MigInstance")({
 }) {}
 
 /** A program that uses a GPU. */
-export class GpuProcess extends Schema.Class<GpuProcess>("GpuProcess")({
+export class GpuProcess extends Schema.Class<GpuProcess>("@orchion/node-agent/GpuProcess")({
   pid: Count,
   name: Schema.String,
   memoryUsedBytes: optional(Bytes)
@@ -105,7 +105,7 @@ export const GpuVendor = Schema.Literal("nvidia", "amd", "intel", "apple")
 export type GpuVendor = typeof GpuVendor.Type
 
 /** One GPU. */
-export class GpuInfo extends Schema.Class<GpuInfo>("GpuInfo")({
+export class GpuInfo extends Schema.Class<GpuInfo>("@orchion/node-agent/GpuInfo")({
   vendor: GpuVendor,
   model: Schema.String,
   uuid: optional(Schema.String),
@@ -137,7 +137,7 @@ export class GpuInfo extends Schema.Class<GpuInfo>("GpuInfo")({
 }) {}
 
 /** A disk that matters to the agent. */
-export class DiskInfo extends Schema.Class<DiskInfo>("DiskInfo")({
+export class DiskInfo extends Schema.Class<DiskInfo>("@orchion/node-agent/DiskInfo")({
   /** `state` (the agent's state directory) or `docker` (Docker's data directory). */
   purpose: Schema.String,
   path: Schema.String,
@@ -147,7 +147,7 @@ export class DiskInfo extends Schema.Class<DiskInfo>("DiskInfo")({
 }) {}
 
 /** How the machine reaches its orchestrator. */
-export class NetworkInfo extends Schema.Class<NetworkInfo>("NetworkInfo")({
+export class NetworkInfo extends Schema.Class<NetworkInfo>("@orchion/node-agent/NetworkInfo")({
   /** The local address that reaches the orchestrator. */
   address: optional(Schema.String),
   interface: optional(Schema.String),
@@ -155,15 +155,17 @@ export class NetworkInfo extends Schema.Class<NetworkInfo>("NetworkInfo")({
 }) {}
 
 /** What runs containers here. */
-export class ContainerRuntimeInfo extends Schema.Class<ContainerRuntimeInfo>("ContainerRuntimeInfo")({
-  kind: Schema.Literal("docker", "podman"),
-  version: optional(Schema.String),
-  /** Whether it can hand GPUs to containers. */
-  gpuReady: optional(Schema.Boolean)
-}) {}
+export class ContainerRuntimeInfo
+  extends Schema.Class<ContainerRuntimeInfo>("@orchion/node-agent/ContainerRuntimeInfo")({
+    kind: Schema.Literal("docker", "podman"),
+    version: optional(Schema.String),
+    /** Whether it can hand GPUs to containers. */
+    gpuReady: optional(Schema.Boolean)
+  })
+{}
 
 /** Everything that is known about a machine. */
-export class NodeCapabilities extends Schema.Class<NodeCapabilities>("NodeCapabilities")({
+export class NodeCapabilities extends Schema.Class<NodeCapabilities>("@orchion/node-agent/NodeCapabilities")({
   cpu: CpuInfo,
   memory: MemoryInfo,
   os: OsInfo,
