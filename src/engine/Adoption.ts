@@ -1,6 +1,6 @@
 /**
- * Containers of this node that are there already: an agent that was killed leaves its own behind, and labels say whose
- * they are. What has no label of ours, or another node's, is never touched.
+ * Containers that an earlier agent of this node left behind: adopted or removed. Labels say whose they are; containers
+ * without our labels, or with those of another node, are never touched.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,7 +15,7 @@ type DockerService = Context.Tag.Service<Docker>
 
 const remove = (docker: DockerService, container: ContainerSummary, reason: string) =>
   Effect.gen(function*() {
-    yield* Effect.logInfo(`Removing the container ${container.name} of an earlier run: ${reason}`)
+    yield* Effect.logInfo(`Removing container ${container.name}, left by an earlier run: ${reason}`)
     if (container.state === "running") yield* docker.stop(container.id)
     yield* docker.remove(container.id, { force: true })
   })
@@ -43,8 +43,8 @@ export const adoptable = (
         container.state !== "running"
           ? `it is ${container.state}`
           : container.labels[ContainerSpec.Label.specHash] === wanted
-          ? "there is another one like it"
-          : "it was made for other settings"
+          ? "it is a duplicate"
+          : "it was created with other settings"
       )
     }
     return same
@@ -60,6 +60,6 @@ export const sweep = (
     for (const container of yield* docker.list(EngineContainer.selector({ nodeId }))) {
       const engine = container.labels[EngineContainer.Label.engine] ?? ""
       if (enabled.some((name) => name === engine)) continue
-      yield* remove(docker, container, `the settings do not ask for ${engine === "" ? "it" : engine}`)
+      yield* remove(docker, container, `${engine === "" ? "it" : engine} is not enabled`)
     }
   })

@@ -21,8 +21,9 @@ export const owner = "node-agent"
 
 /** Always the same for a node's engine, so that there is at most one. */
 export const name = ({ engine, nodeId }: EngineIdentity): string =>
+  // Orchion's own agent removes what `docker ps` finds by the names orchion-vllm and orchion-ollama: these must not match.
   // The id may have characters that are not allowed in names, hence its hash.
-  `orchion-${engine}-${createHash("sha256").update(nodeId).digest("hex").slice(0, 12)}`
+  `orchion-node-${engine}-${createHash("sha256").update(nodeId).digest("hex").slice(0, 12)}`
 
 /** The labels by which a node's containers, or those of one of its engines, are found. */
 export const selector = (

@@ -199,12 +199,21 @@ export const make = (
     }
     // Of its own, so that a container that cannot be removed does not hold up whoever stops the agent.
     const scope = yield* Scope.make(ExecutionStrategy.parallel)
+    const owner = yield* Effect.scope
     const fibers = yield* Scope.extend(FiberMap.make<EngineName>(), scope)
+    /** The watch is the daemon: it is over at once, however long an engine takes to stop. */
     const start = (driver: EngineDriver) =>
-      Effect.flatMap(
-        Scope.extend(daemons.start(`${driver.title} supervision`, supervise({ ...shared, driver })), scope),
-        (fiber) => FiberMap.set(fibers, driver.name, fiber)
-      )
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkIn(supervise({ ...shared, driver }), scope)
+        yield* FiberMap.set(fibers, driver.name, fiber)
+        yield* Scope.extend(
+          daemons.start(
+            `${driver.title} supervision`,
+            Effect.flatMap(Fiber.await(fiber), (exit) => Exit.isInterrupted(exit) ? Effect.void : exit)
+          ),
+          owner
+        )
+      })
     const stop = (name: EngineName) => Effect.zipRight(FiberMap.remove(fibers, name), board.remove(name))
     const sweeping = yield* Scope.extend(
       daemons.start("container sweep", options.hasContainers === false ? Effect.void : sweep(parts)),

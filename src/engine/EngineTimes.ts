@@ -1,23 +1,23 @@
-/** How patiently engines are looked after. */
+/** The intervals and limits by which engines are supervised. */
 import * as Duration from "effect/Duration"
 
 export interface EngineTimes {
-  /** The first wait before an engine is started again. It doubles up to `longestBackoff`. */
+  /** The wait before the first restart. It doubles up to `longestBackoff`. */
   readonly firstBackoff: Duration.Duration
   readonly longestBackoff: Duration.Duration
-  /** Healthy for so long, an engine is taken as mended: the next backoff is the first again. */
+  /** After a run that was healthy for this long the backoff starts over. */
   readonly healthyAgain: Duration.Duration
-  /** Without a log line or a byte for so long, a start has stalled. */
+  /** A start without a log line or a byte for this long has stalled. */
   readonly silence: Duration.Duration
   /** Between two health checks. */
   readonly checkInterval: Duration.Duration
-  /** How long one may take. An engine that works answers in milliseconds, also a busy one. */
+  /** The deadline of one health check. A working engine answers in milliseconds, also a busy one. */
   readonly checkDeadline: Duration.Duration
-  /** Between two looks at what costs more: the use of the GPU, the load, the bytes of a silent start. */
+  /** Between two looks at what costs more: GPU use, load, the bytes of a silent start. */
   readonly lookInterval: Duration.Duration
-  /** Between two looks whether there is a GPU now, for an engine that runs without one. */
+  /** How often an engine that runs on the CPU is checked for a GPU that it could use. */
   readonly gpuInterval: Duration.Duration
-  /** An engine that works on requests and makes no token for so long is hung. */
+  /** An engine with requests in flight that produces no token for this long is hung. */
   readonly hungAfter: Duration.Duration
 }
 

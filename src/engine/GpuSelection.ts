@@ -64,7 +64,7 @@ export const select = (
     if (healthy.length === 0) {
       return Either.left({
         problem: `none of this machine's GPUs works: ${present[0]?.healthProblem ?? "no reason is known"}`,
-        expected: "none to run without a GPU, or mend the GPU first"
+        expected: "none to run without a GPU, or repair the GPU first"
       })
     }
     // A GPU that is broken would keep the whole container from starting.
@@ -102,7 +102,7 @@ export const select = (
       problem: `GPU ${broken.index ?? broken.uuid ?? ""} does not work: ${
         broken.healthProblem ?? "no reason is known"
       }`,
-      expected: "one that works, or mend it first"
+      expected: "one that works, or repair it first"
     })
   }
   return Either.right({ vendor, devices: ids, gpus: [...new Set(chosen)], count: ids.length })

@@ -1,4 +1,4 @@
-/** What an engine's plan is made for: this machine, as far as it matters for containers. */
+/** The machine that an engine is planned for, as far as it matters for containers. */
 import * as fs from "node:fs/promises"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -128,7 +128,7 @@ await describeDocker("The command with engines", (engine) => {
     first.kill("SIGKILL")
     await first.ended
     const second = of.start()
-    await second.until(/Ollama still serves llama2 from before: kept as it is/)
+    await second.until(/Ollama still serves llama2; adopted its container/)
     assert.deepStrictEqual(await of.containers(), before)
     await stopped(second)
     assert.deepStrictEqual(await of.containers(), [])

@@ -85,7 +85,7 @@ await describeDocker("Engines on a daemon of their own", (engine) => {
     await agent.until(EngineAgents.serves("Ollama"))
     const from = agent.output().length
     await daemon().down()
-    await later(agent, /Ollama does not answer its health check/, from)
+    await later(agent, /Ollama failed a health check/, from)
     await daemon().up()
     await later(agent, EngineAgents.serves("Ollama"), from)
     assert.deepStrictEqual((await of.containers()).map(({ state }) => state), ["running"])

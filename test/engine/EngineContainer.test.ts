@@ -9,6 +9,12 @@ describe("the name of an engine's container", () => {
     assert.notStrictEqual(EngineContainer.name({ nodeId: "node-1", engine: "ollama" }), name)
   })
 
+  it("is none that Orchion's own agent would find and remove", () => {
+    for (const engine of ["vllm", "ollama"]) {
+      assert.notInclude(EngineContainer.name({ nodeId: "node-1", engine }), `orchion-${engine}`)
+    }
+  })
+
   it("is one that Docker allows, whatever the node's id", () => {
     for (const nodeId of ["Ünï/cödé node", "-", "x".repeat(500)]) {
       assert.match(EngineContainer.name({ nodeId, engine: "vllm" }), /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,62}$/)

@@ -241,7 +241,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       const failed = yield* two.until(({ state }) => state === "failed")
       assert.match(
         failed.detail,
-        new RegExp(`Port ${first["ollama-port"]}/tcp.* is in use by the container orchion-ollama-`)
+        new RegExp(`Port ${first["ollama-port"]}/tcp.* is in use by the container orchion-node-ollama-`)
       )
     })))
 

@@ -24,6 +24,8 @@ export interface Options {
   readonly times?: Partial<EngineTimes>
   readonly capabilities?: () => NodeCapabilities
   readonly env?: Readonly<Record<string, string>>
+  /** Why the GPUs are not known yet. */
+  readonly gpusPending?: () => string | undefined
   /** Further engines. */
   readonly drivers?: ReadonlyArray<EngineDriver>
   readonly supervisor?: Partial<EngineSupervisor.SupervisorOptions>
@@ -43,9 +45,23 @@ export const plain = Machines.machine({
   cpu: new CpuInfo({ architecture: "amd64", logicalCores: 8, features: ["avx2"] })
 })
 
-export const machine = (capabilities: () => NodeCapabilities, env: Readonly<Record<string, string>> = {}) =>
+export const machine = (
+  capabilities: () => NodeCapabilities,
+  env: Readonly<Record<string, string>> = {},
+  gpusPending: () => string | undefined = () => undefined
+) =>
   Layer.succeed(Machine, {
-    look: (nodeId) => Effect.sync(() => ({ nodeId, capabilities: capabilities(), env, deviceGroups: [] }))
+    look: (nodeId) =>
+      Effect.sync(() => {
+        const pending = gpusPending()
+        return {
+          nodeId,
+          capabilities: capabilities(),
+          env,
+          deviceGroups: [],
+          ...(pending === undefined ? {} : { gpusPending: pending })
+        }
+      })
   })
 
 /** Starts one; it ends with the scope. */
@@ -62,7 +78,7 @@ export const start = (options: Options) =>
       ...options.supervisor,
       times: { ...times, ...options.times }
     }).pipe(
-      Effect.provide(machine(options.capabilities ?? (() => plain), options.env)),
+      Effect.provide(machine(options.capabilities ?? (() => plain), options.env, options.gpusPending)),
       Effect.provide(daemons),
       Effect.provide(logs.layer)
     )
