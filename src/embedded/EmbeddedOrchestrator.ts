@@ -113,7 +113,14 @@ const makeWithDaemons = (options: EmbeddedOrchestratorOptions) =>
     const names = services.map(({ service }) => service.name)
     const health = yield* Health.make(names)
     const grpc = yield* GrpcServer.make(
-      { host, port: options.port ?? 50051, maxReceiveBytes: maxBodyBytes },
+      {
+        host,
+        port: options.port ?? 50051,
+        maxReceiveBytes: maxBodyBytes,
+        // A connection per node, and many of them behind one address.
+        maxConnections: 20_000,
+        maxConnectionsPerPeer: 10_000
+      },
       [...services, health.service, Reflection.make([...names, health.service.service.name])]
     )
     const handler = yield* HttpApi.make({

@@ -1,21 +1,26 @@
 /** Typed calls to a gRPC server: unary ones as Effects, streaming ones as Streams. */
-import type { EventEmitter } from "node:events"
 import * as grpc from "@grpc/grpc-js"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import * as HostPort from "../net/HostPort.js"
+import * as Proxy from "../net/Proxy.js"
+import * as ClientCalls from "./ClientCalls.js"
+import * as ClientSockets from "./ClientSockets.js"
+import * as Credentials from "./Credentials.js"
 import * as GrpcError from "./GrpcError.js"
-import * as GrpcService from "./GrpcService.js"
-import * as PlainText from "./PlainText.js"
-import * as ReadableCall from "./ReadableCall.js"
-import * as WritableCall from "./WritableCall.js"
+import type * as GrpcService from "./GrpcService.js"
 
 /** How a client connects. */
 export interface GrpcClientOptions {
   /** `host:port`; an IPv6 host in brackets. */
   readonly address: string
-  /** Bytes; what a peer sends beyond it fails the call with RESOURCE_EXHAUSTED. Default 4 MiB. */
+  /** Default: plain text. */
+  readonly credentials?: Credentials.ClientCredentials
+  /** Bytes; what a peer sends beyond it fails the call with RESOURCE_EXHAUSTED. Default 16 MiB. */
   readonly maxReceiveBytes?: number
   /**
    * How often the server is asked for a sign of life while a call is open: a dead one is noticed 20 s later. Never by
@@ -88,9 +93,7 @@ export interface GrpcClient {
   ) => Stream.Stream<GrpcService.Response<D, M>, GrpcError.GrpcError | E, R>
 }
 
-const isLoopback = (address: string): boolean => /^(localhost|127\.[\d.]+|\[::1\]):\d+$/.test(address)
-
-const channelOptions = (options: GrpcClientOptions): grpc.ChannelOptions => ({
+const channelOptions = (options: GrpcClientOptions, proxy: Proxy.Proxy | undefined): grpc.ChannelOptions => ({
   // Connections are not shared between clients: closing a client that hangs must not leave the next one on the same
   // dead connection.
   "grpc.use_local_subchannel_pool": 1,
@@ -101,9 +104,13 @@ const channelOptions = (options: GrpcClientOptions): grpc.ChannelOptions => ({
   // Spares a DNS TXT query at each connection.
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0,
-  // A proxy that the environment names has no way to this machine's own loopback.
-  "grpc.enable_http_proxy": isLoopback(options.address) ? 0 : 1,
-  "grpc.max_receive_message_length": options.maxReceiveBytes ?? 4 * 1024 * 1024,
+  // The environment's proxies are ours to decide about: grpc-js reads only some of the variables, and only in part.
+  "grpc.enable_http_proxy": 0,
+  ...(proxy === undefined ? {} : {
+    "grpc.default_authority": options.address,
+    "grpc.ssl_target_name_override": options.address.replace(/:\d+$/, "")
+  }),
+  "grpc.max_receive_message_length": options.maxReceiveBytes ?? 16 * 1024 * 1024,
   ...(options.keepalive === undefined ? {} : {
     "grpc.keepalive_time_ms": Duration.toMillis(options.keepalive),
     "grpc.keepalive_timeout_ms": 20_000,
@@ -111,144 +118,75 @@ const channelOptions = (options: GrpcClientOptions): grpc.ChannelOptions => ({
   })
 })
 
-const deadlineOf = (deadline: Duration.DurationInput | undefined): grpc.CallOptions =>
-  deadline === undefined ? {} : { deadline: Date.now() + Duration.toMillis(deadline) }
+const proxyFor = (address: string, secure: boolean): Proxy.Proxy | undefined =>
+  Option.getOrUndefined(
+    Option.flatMapNullable(HostPort.parse(address), (target) => Proxy.fromEnvironment(target, secure, process.env))
+  )
+
+/** Waits until the channel knows whether it has a connection. */
+const waitUntilKnown = (
+  client: grpc.Client,
+  peer: string,
+  timeout: Duration.DurationInput
+): Effect.Effect<void, GrpcError.GrpcError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.async((resume) => {
+      const channel = client.getChannel()
+      const deadline = now + Duration.toMillis(timeout)
+      const look = () => {
+        const state = channel.getConnectivityState(true)
+        if (state !== grpc.connectivityState.IDLE && state !== grpc.connectivityState.CONNECTING) {
+          return resume(Effect.void)
+        }
+        channel.watchConnectivityState(state, deadline, (error) => {
+          if (error === undefined) return look()
+          resume(
+            new GrpcError.GrpcError({
+              code: grpc.status.UNAVAILABLE,
+              details: `No connection established within ${Duration.format(timeout)}`,
+              method: "",
+              peer,
+              retryable: true
+            })
+          )
+        })
+      }
+      look()
+    }))
 
 /** A client that is closed with the scope, its calls cancelled. */
 export const make = (options: GrpcClientOptions): Effect.Effect<GrpcClient, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const credentials = yield* PlainText.make
+    const { address } = options
+    const credentials = options.credentials ?? Credentials.plainText
+    const proxy = proxyFor(address, credentials.secure)
+    const channelCredentials = yield* ClientSockets.make(
+      credentials.channel(),
+      proxy === undefined ? undefined : { proxy, target: address }
+    )
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new grpc.Client(options.address, credentials, channelOptions(options))),
+      Effect.sync(() =>
+        new grpc.Client(
+          proxy === undefined ? address : HostPort.format(proxy.address),
+          channelCredentials,
+          channelOptions(options, proxy)
+        )
+      ),
       (client) => Effect.sync(() => client.close())
     )
-
-    /** A streaming call that is cancelled with the scope, and how it ends. */
-    const open = <C extends grpc.Call & EventEmitter>(makeCall: () => C) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const call = makeCall()
-          const events: EventEmitter = call
-          // grpc-js may emit an `error` after a call is over; with no listener it would end the process.
-          events.on("error", () => {})
-          return call
-        }),
-        (call) => Effect.sync(() => call.cancel())
-      )
-
-    /** Tells how a call ended, once: at its status, which grpc-js emits last and for every call. */
-    const endOf = (call: EventEmitter, method: string) => (tell: (error: GrpcError.GrpcError | undefined) => void) =>
-      call.on("status", (status: grpc.StatusObject) =>
-        tell(
-          status.code === grpc.status.OK
-            ? undefined
-            : GrpcError.fromServiceError(status, { method, peer: options.address, idempotent: false })
-        ))
-
+    const calls: ClientCalls.Calls = {
+      client,
+      peer: address,
+      metadata: credentials.metadata ?? (() => ({}))
+    }
     const clientOf: GrpcClient = {
-      address: options.address,
+      address,
       isConnected: Effect.sync(() => client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY),
-      connected: (timeout) =>
-        Effect.async((resume) => {
-          const channel = client.getChannel()
-          const deadline = Date.now() + Duration.toMillis(timeout)
-          const look = () => {
-            const state = channel.getConnectivityState(true)
-            if (state !== grpc.connectivityState.IDLE && state !== grpc.connectivityState.CONNECTING) {
-              return resume(Effect.void)
-            }
-            channel.watchConnectivityState(state, deadline, (error) => {
-              if (error === undefined) return look()
-              resume(
-                new GrpcError.GrpcError({
-                  code: grpc.status.UNAVAILABLE,
-                  details: `No connection established within ${Duration.format(timeout)}`,
-                  method: "",
-                  peer: options.address,
-                  retryable: true
-                })
-              )
-            })
-          }
-          look()
-        }),
-      unary: (service, method, request, { deadline, idempotent = false }) =>
-        Effect.async((resume) => {
-          const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)
-          const call = client.makeUnaryRequest(
-            path,
-            requestSerialize,
-            responseDeserialize,
-            request,
-            new grpc.Metadata(),
-            deadlineOf(deadline),
-            (error, response) =>
-              resume(
-                error === null
-                  ? Effect.succeed(response)
-                  : Effect.fail(GrpcError.fromServiceError(error, { method: path, peer: options.address, idempotent }))
-              )
-          )
-          return Effect.sync(() => call.cancel())
-        }),
-      serverStream: (service, method, request, callOptions) =>
-        Stream.unwrapScoped(Effect.gen(function*() {
-          const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)
-          const call = yield* open(() =>
-            client.makeServerStreamRequest(
-              path,
-              requestSerialize,
-              responseDeserialize,
-              request,
-              new grpc.Metadata(),
-              deadlineOf(callOptions?.deadline)
-            )
-          )
-          return ReadableCall.make(call, endOf(call, path))
-        })),
-      receive: (service, method, request, open, callOptions) =>
-        Effect.async((resume) => {
-          const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)
-          const call = client.makeServerStreamRequest(
-            path,
-            requestSerialize,
-            responseDeserialize,
-            request,
-            new grpc.Metadata(),
-            deadlineOf(callOptions?.deadline)
-          )
-          call.on("error", () => {})
-          let finish: (() => void) | undefined
-          endOf(call, path)((error) => {
-            finish = () => resume(error === undefined ? Effect.void : Effect.fail(error))
-            // The status overtakes messages that wait for a reader who paused.
-            if (call.readableLength === 0) finish()
-          })
-          call.on("end", () => finish?.())
-          call.on("data", open({ pause: () => void call.pause(), resume: () => void call.resume() }))
-          return Effect.sync(() => call.cancel())
-        }),
-      bidi: (service, method, requests, callOptions) =>
-        Stream.unwrapScoped(Effect.gen(function*() {
-          const { path, requestSerialize, responseDeserialize } = GrpcService.methodOf(service, method)
-          const call = yield* open(() =>
-            client.makeBidiStreamRequest(
-              path,
-              requestSerialize,
-              responseDeserialize,
-              new grpc.Metadata(),
-              deadlineOf(callOptions?.deadline)
-            )
-          )
-          const sending = WritableCall.writeAll(call, requests).pipe(
-            Effect.zipRight(Effect.sync(() => call.end())),
-            Stream.fromEffect,
-            Stream.drain
-          )
-          return ReadableCall.make(call, endOf(call, path)).pipe(
-            Stream.merge(sending, { haltStrategy: "left" })
-          )
-        }))
+      connected: (timeout) => waitUntilKnown(client, address, timeout),
+      unary: ClientCalls.unary(calls),
+      serverStream: ClientCalls.serverStream(calls),
+      receive: ClientCalls.receive(calls),
+      bidi: ClientCalls.bidi(calls)
     }
     return clientOf
   })

@@ -1,6 +1,7 @@
 /** The one error of gRPC calls, on either side of the wire. */
 import * as grpc from "@grpc/grpc-js"
 import * as Data from "effect/Data"
+import * as Printable from "../text/Printable.js"
 
 const always = new Set<grpc.status>([grpc.status.UNAVAILABLE, grpc.status.ABORTED])
 const whenIdempotent = new Set<grpc.status>([
@@ -58,11 +59,18 @@ export const isRetryable = (code: grpc.status, details: string, idempotent: bool
  */
 export const wireText = (text: string): string => text.isWellFormed() ? text : text.toWellFormed()
 
+/**
+ * A status message as it is put on the wire: on one line, without double quotes and backslashes, and bounded. Gateways in the
+ * field paste it between double quotes into JSON, and grpc-js never ends a call whose message it cannot encode.
+ */
+export const wireDetails = (details: string): string =>
+  Printable.oneLine(details, maxDetailsLength).replaceAll("\"", "'").replaceAll("\\", "/")
+
 /** What a handler fails with to answer a call with a status. */
 export const fail = (code: grpc.status, details: string): GrpcError =>
   new GrpcError({
     code,
-    details: wireText(details.length > maxDetailsLength ? `${details.slice(0, maxDetailsLength)}…` : details),
+    details: wireText(Printable.cut(details, maxDetailsLength)),
     method: "",
     peer: "",
     retryable: isRetryable(code, details, false)

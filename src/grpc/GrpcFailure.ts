@@ -22,6 +22,8 @@ export interface GrpcFailure {
     | "not-grpc"
     /** A certificate or a way of encrypting that one side does not accept. */
     | "tls"
+    /** The proxy that the environment names does not lead there. */
+    | "proxy"
     /** No connection, or one that broke. */
     | "connection"
   /** One printable line, for after a colon. */
@@ -44,6 +46,8 @@ const say = (reason: string) => () => reason
 
 /** First match wins. */
 const rules: ReadonlyArray<Rule> = [
+  // Our own words, of the tunnel through a proxy.
+  [/proxy: (the proxy .{1,400} to no_proxy)/, "proxy", ([, said = ""]) => said],
   // Certificates and encryption. OpenSSL's texts, and the codes that Node gives them.
   [
     /unable to verify the first certificate|self[- ]signed certificate|unable to get (?:local )?issuer certificate|UNABLE_TO_(?:VERIFY|GET)|SELF_SIGNED_CERT/,

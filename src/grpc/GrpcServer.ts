@@ -1,43 +1,25 @@
 /** A gRPC server whose handlers are Effects and Streams. */
-import type { EventEmitter } from "node:events"
 import * as grpc from "@grpc/grpc-js"
-import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as BindFailure from "../net/BindFailure.js"
-import * as GrpcError from "./GrpcError.js"
+import * as SystemError from "../text/SystemError.js"
+import * as Credentials from "./Credentials.js"
+import type * as GrpcError from "./GrpcError.js"
 import type * as GrpcService from "./GrpcService.js"
-import * as ReadableCall from "./ReadableCall.js"
-import * as WritableCall from "./WritableCall.js"
+import * as ServerCalls from "./ServerCalls.js"
+import type { CallContext, Relaying } from "./ServerCalls.js"
+import * as ServerListener from "./ServerListener.js"
+
+export type { CallContext, Outlet, Relaying } from "./ServerCalls.js"
 
 // grpc-js writes to stderr what it reports as an error too; it does so now only when it was asked to.
 if (process.env["GRPC_VERBOSITY"] === undefined && process.env["GRPC_NODE_VERBOSITY"] === undefined) {
   grpc.setLogVerbosity(grpc.logVerbosity.NONE)
-}
-
-/** What a handler is told of the call beside its request. */
-export interface CallContext {
-  /** `host:port` of the caller. */
-  readonly peer: string
-}
-
-/** Where a handler writes its answer's messages itself, without a Stream's cost for each. */
-export interface Outlet<A> {
-  /**
-   * Sends a message. `taken` is called when the transport has taken it, which it does no faster than the other side
-   * reads; never, when the call is over before.
-   */
-  readonly write: (message: A, taken: () => void) => void
-}
-
-/** A handler that relays: its answer is over when its effect is. */
-export interface Relaying<I, O, R> {
-  readonly relay: (request: I, outlet: Outlet<O>, context: CallContext) => Effect.Effect<void, GrpcError.GrpcError, R>
 }
 
 /** The handler of each method of a service: fail with {@link GrpcError.fail} to answer with a status. */
@@ -66,20 +48,14 @@ export type Handlers<H, R = never> =
 /** A service with its handlers, ready to be served. */
 export interface ServedService<R> {
   readonly service: GrpcService.GrpcService<unknown, unknown>
-  readonly handlers: Readonly<Record<string, AnyHandler<R> | Relaying<any, unknown, R>>>
+  readonly handlers: Readonly<Record<string, ServerCalls.AnyHandler<R>>>
 }
-
-// Which of these a method has is settled by its definition, which `serve`'s types have checked.
-type AnyHandler<R> = (
-  request: any,
-  context: CallContext
-) => Effect.Effect<unknown, GrpcError.GrpcError, R> | Stream.Stream<unknown, GrpcError.GrpcError, R>
 
 /** Pairs a service with its handlers: `serve(NodeAgentService)({ … })`. */
 export const serve =
   <D, H>(service: GrpcService.GrpcService<D, H>) => <R = never>(handlers: Handlers<H, R>): ServedService<R> => ({
     service: { name: service.name, definition: service.definition },
-    handlers: handlers as Readonly<Record<string, AnyHandler<R> | Relaying<any, unknown, R>>>
+    handlers: handlers as Readonly<Record<string, ServerCalls.AnyHandler<R>>>
   })
 
 /** The server cannot listen at the address it was given. */
@@ -89,43 +65,94 @@ export class GrpcBindError extends Data.TaggedError("GrpcBindError")<BindFailure
   }
 }
 
-/** How a server listens. */
+/** How a server listens, and how much it takes. */
 export interface GrpcServerOptions {
-  /** An address of this machine; `::` for all of them. */
+  /** An address of this machine, or a name of it; `::` for all of them. */
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
-  /** Bytes; what a peer sends beyond it is answered with RESOURCE_EXHAUSTED. Default 4 MiB. */
+  /** Default: plain text. */
+  readonly credentials?: Credentials.ServerCredentials
+  /** Of one message, in bytes; what is beyond it is answered with RESOURCE_EXHAUSTED. Default 16 MiB, as over HTTP. */
   readonly maxReceiveBytes?: number
+  /** Of all requests that are being received or answered, in bytes; beyond it RESOURCE_EXHAUSTED. Default 256 MiB. */
+  readonly maxHeldBytes?: number
+  /** Calls at once on one connection; a client waits with further ones. Default 512. */
+  readonly maxConcurrentStreams?: number
+  /** In all. Idle ones give way to new ones. Default 256, and never more than half of the process's file descriptors. */
+  readonly maxConnections?: number
+  /** From one address, loopback excepted. Default a quarter of `maxConnections`. */
+  readonly maxConnectionsPerPeer?: number
+  /** A connection without a call for this long is closed. Default 15 min. */
+  readonly idleTimeout?: Duration.DurationInput
+  /** A caller of a streaming method that takes nothing for this long loses its call. Default 2 min. */
+  readonly readerPatience?: Duration.DurationInput
   /** How long calls have to end after their handlers were interrupted at close. Default 500 ms. */
   readonly closeGrace?: Duration.DurationInput
 }
-
-/** What grpc-js's server calls have in common. */
-type SurfaceCall = Pick<grpc.ServerUnaryCall<unknown, unknown>, "cancelled" | "getPeer"> & EventEmitter
 
 /** A server that listens. */
 export interface GrpcServer {
   readonly port: number
 }
 
-const toStatus = (error: GrpcError.GrpcError): Partial<grpc.StatusObject> => ({
-  code: error.code,
-  // grpc-js throws where it cannot encode them, and the call never ends.
-  details: GrpcError.wireText(error.details)
+const channelOptions = (options: GrpcServerOptions): grpc.ServerOptions => ({
+  "grpc.enable_channelz": 0,
+  "grpc.keepalive_time_ms": 30_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+  "grpc.max_concurrent_streams": options.maxConcurrentStreams ?? 512,
+  "grpc.max_connection_idle_ms": Duration.toMillis(options.idleTimeout ?? "15 minutes"),
+  "grpc.max_receive_message_length": options.maxReceiveBytes ?? 16 * 1024 * 1024
 })
 
-/** What to answer when a handler did not succeed. Defects are logged here and only named to the peer. */
-const statusOfCause = (path: string, cause: Cause.Cause<GrpcError.GrpcError>) =>
-  Effect.gen(function*() {
-    if (Cause.isInterruptedOnly(cause)) {
-      return { code: grpc.status.UNAVAILABLE, details: "the server is shutting down" }
+const listenerOptions = (options: GrpcServerOptions): ServerListener.ListenerOptions => {
+  const total = options.maxConnections ?? 256
+  return {
+    host: options.host,
+    port: options.port,
+    maxHeldBytes: options.maxHeldBytes ?? 256 * 1024 * 1024,
+    connections: {
+      total,
+      perPeer: options.maxConnectionsPerPeer ?? Math.max(1, Math.ceil(total / 4)),
+      firstBytes: http2Preface,
+      firstBytesWithin: 10_000
     }
-    const failure = Cause.failureOption(cause)
-    if (failure._tag === "Some") return toStatus(failure.value)
-    yield* Effect.logError(`A defect in the handler of ${path}`, cause)
-    return { code: grpc.status.INTERNAL, details: "internal error" }
-  })
+  }
+}
+
+/** What an HTTP/2 client sends first, in bytes. */
+const http2Preface = 24
+
+/** One line for the log. */
+const describeRefusal = (refusal: ServerListener.Refusal): string => {
+  switch (refusal.reason) {
+    case "total":
+      return `refused a connection from ${refusal.peer}: ${refusal.limit} are open and in use`
+    case "per-peer":
+      return `refused a connection from ${refusal.peer}: it has ${refusal.limit} open and in use`
+    case "held-bytes":
+      return `refused a request from ${refusal.peer}: more than ${refusal.limit} bytes of requests are in flight`
+    case "accept":
+      return `could not accept a connection: ${
+        SystemError.reasonOf(SystemError.codeIn(refusal.details) ?? refusal.details)
+      }`
+  }
+}
+
+/** Says that peers are refused: at once, and then once a minute with how many there were since. */
+const makeRefusalLog = (log: (line: string) => void, now: () => number) => {
+  let saidAt = Number.NEGATIVE_INFINITY
+  let unsaid = 0
+  return (refusal: ServerListener.Refusal) => {
+    if (now() - saidAt < 60_000) {
+      unsaid += 1
+      return
+    }
+    saidAt = now()
+    log(`${describeRefusal(refusal)}${unsaid === 0 ? "" : ` (and ${unsaid} more since the last time)`}`)
+    unsaid = 0
+  }
+}
 
 /**
  * Serves until the scope closes; then handlers are interrupted (their callers get UNAVAILABLE) and the port is free.
@@ -133,20 +160,13 @@ const statusOfCause = (path: string, cause: Cause.Cause<GrpcError.GrpcError>) =>
  * A call that its caller cancels, or whose deadline passes, interrupts its handler. A dead peer is noticed by keepalive
  * pings within 50 s, which ends what waits for it.
  */
-export const make = <R>(
+export const make = <R = never>(
   options: GrpcServerOptions,
   services: ReadonlyArray<ServedService<R>>
-): Effect.Effect<GrpcServer, GrpcBindError, R | Scope.Scope> =>
+): Effect.Effect<GrpcServer, GrpcBindError, Scope.Scope | R> =>
   Effect.gen(function*() {
     const server = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        new grpc.Server({
-          "grpc.enable_channelz": 0,
-          "grpc.keepalive_time_ms": 30_000,
-          "grpc.keepalive_timeout_ms": 20_000,
-          "grpc.max_receive_message_length": options.maxReceiveBytes ?? 4 * 1024 * 1024
-        })
-      ),
+      Effect.sync(() => new grpc.Server(channelOptions(options))),
       (server) =>
         Effect.async<void>((resume) => server.tryShutdown(() => resume(Effect.void))).pipe(
           Effect.interruptible,
@@ -156,123 +176,28 @@ export const make = <R>(
     )
     // Made after the server, so that closing interrupts the handlers first.
     const fork = yield* FiberSet.makeRuntime<R>()
-
-    /** Runs a handler for as long as its call lives, then answers. */
-    const run = <A>(
-      path: string,
-      call: SurfaceCall,
-      handler: Effect.Effect<A, GrpcError.GrpcError, R>,
-      answer: (exit: Exit.Exit<A, Partial<grpc.StatusObject>>) => void
-    ) => {
-      const fiber = fork(
-        Effect.uninterruptibleMask((restore) =>
-          Effect.matchCauseEffect(restore(handler), {
-            onSuccess: (value) => Effect.sync(() => answer(Exit.succeed(value))),
-            onFailure: (cause) =>
-              call.cancelled
-                ? Effect.void
-                : Effect.map(statusOfCause(path, cause), (status) => answer(Exit.fail(status)))
-          })
-        )
-      )
-      call.on("cancelled", () => fiber.unsafeInterruptAsFork(fiber.id()))
-    }
-
-    const contextOf = (call: SurfaceCall): CallContext => ({ peer: call.getPeer() })
-
-    const unary = (path: string, handler: AnyHandler<R>): grpc.handleUnaryCall<unknown, unknown> => (call, callback) =>
-      run(
-        path,
-        call,
-        Effect.suspend(() => handler(call.request, contextOf(call)) as Effect.Effect<unknown, GrpcError.GrpcError, R>),
-        Exit.match({
-          onSuccess: (value) => callback(null, value),
-          onFailure: (cause) => callback(Cause.squash(cause) as Partial<grpc.StatusObject>)
-        })
-      )
-
-    const answerStream =
-      (call: grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>) =>
-      (exit: Exit.Exit<void, Partial<grpc.StatusObject>>) =>
-        Exit.match(exit, {
-          onSuccess: () => void call.end(),
-          onFailure: (cause) => void call.emit("error", Cause.squash(cause))
-        })
-
-    const relaying =
-      (path: string, { relay }: Relaying<any, unknown, R>): grpc.handleServerStreamingCall<unknown, unknown> =>
-      (call) => {
-        call.on("error", () => {})
-        const outlet: Outlet<unknown> = { write: (message, taken) => void call.write(message, taken) }
-        run(
-          path,
-          call,
-          Effect.suspend(() =>
-            relay(call.request, outlet, contextOf(call))
-          ),
-          answerStream(call)
-        )
-      }
-
-    const serverStream =
-      (path: string, handler: AnyHandler<R>): grpc.handleServerStreamingCall<unknown, unknown> => (call) => {
-        call.on("error", () => {})
-        run(
-          path,
-          call,
-          Effect.suspend(() =>
-            WritableCall.writeAll(
-              call,
-              handler(call.request, contextOf(call)) as Stream.Stream<unknown, GrpcError.GrpcError, R>
-            )
-          ),
-          answerStream(call)
-        )
-      }
-
-    const bidi = (path: string, handler: AnyHandler<R>): grpc.handleBidiStreamingCall<unknown, unknown> => (call) => {
-      call.on("error", () => {})
-      const requests = ReadableCall.make<unknown, GrpcError.GrpcError>(call, (tell) => {
-        call.on("end", () => tell(undefined))
-        call.on("cancelled", () => tell(GrpcError.fail(grpc.status.CANCELLED, "the caller cancelled the call")))
-      })
-      run(
-        path,
-        call,
-        Effect.suspend(() =>
-          WritableCall.writeAll(
-            call,
-            handler(requests, contextOf(call)) as Stream.Stream<unknown, GrpcError.GrpcError, R>
-          )
-        ),
-        answerStream(call)
-      )
-    }
-
+    const clock = yield* Effect.clock
+    const patience = Duration.decode(options.readerPatience ?? "2 minutes")
+    const singleRequests = new Set<string>()
     for (const { handlers, service } of services) {
       const implementation: grpc.UntypedServiceImplementation = {}
       for (const [method, definition] of Object.entries(service.definition)) {
         const handler = handlers[method]
         if (handler === undefined) throw new Error(`${service.name} has no handler for ${method}`)
-        implementation[method] = typeof handler !== "function"
-          ? relaying(definition.path, handler)
-          : definition.requestStream
-          ? bidi(definition.path, handler)
-          : definition.responseStream
-          ? serverStream(definition.path, handler)
-          : unary(definition.path, handler)
+        if (!definition.requestStream) singleRequests.add(definition.path)
+        implementation[method] = ServerCalls.implement(definition, handler, { fork, patience })
       }
       server.addService(service.definition, implementation)
     }
-
-    const port = yield* Effect.async<number, GrpcBindError>((resume) => {
-      const host = options.host.includes(":") ? `[${options.host}]` : options.host
-      server.bindAsync(`${host}:${options.port}`, grpc.ServerCredentials.createInsecure(), (error, port) =>
-        resume(
-          error === null
-            ? Effect.succeed(port)
-            : Effect.fail(new GrpcBindError(BindFailure.make(options, error.message)))
-        ))
-    })
-    return { port }
+    const onRefusal = makeRefusalLog(
+      (line) => void fork(Effect.logWarning(`gRPC on port ${options.port}: ${line}`)),
+      () => clock.unsafeCurrentTimeMillis()
+    )
+    return yield* ServerListener.listen(
+      server,
+      (options.credentials ?? Credentials.plainTextServer).server(),
+      listenerOptions(options),
+      (path) => singleRequests.has(path),
+      onRefusal
+    ).pipe(Effect.mapError((failure) => new GrpcBindError(failure)))
   })

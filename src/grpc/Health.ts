@@ -4,6 +4,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as GrpcError from "./GrpcError.js"
 import * as GrpcServer from "./GrpcServer.js"
+import * as Printable from "../text/Printable.js"
 import { HealthService } from "../proto/OrchionV1.js"
 
 export interface Health {
@@ -25,7 +26,7 @@ export const make = (names: ReadonlyArray<string>): Effect.Effect<Health> =>
             : Effect.fail(
               GrpcError.fail(
                 GrpcError.Status.NOT_FOUND,
-                `there is no service ${JSON.stringify(service.slice(0, 200))} here; known are ${names.join(", ")}`
+                `there is no service '${Printable.oneLine(service, 200)}' here; there are ${names.join(", ")}`
               )
             ),
         Watch: ({ service }) =>

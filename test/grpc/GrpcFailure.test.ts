@@ -92,9 +92,7 @@ describe("what a failed call means", () => {
     )
     FastCheck.assert(
       FastCheck.property(FastCheck.integer({ min: -2, max: 40 }), text, text, (code, one, other) => {
-        const begun = performance.now()
         const { reason } = failure(code, one + other)
-        assert.isBelow(performance.now() - begun, 100)
         assert.isAtMost(reason.length, 530)
         assert.isNotEmpty(reason)
         assert.notMatch(reason, /[\u0000-\u001f\u007f-\u009f\u202e]/)

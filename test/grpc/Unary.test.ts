@@ -146,11 +146,13 @@ describe("a unary call", () => {
       assert.isTrue(error.retryable)
     }))
 
-  it.scopedLive("carries a status message in any script", () =>
+  it.scopedLive("carries a status message in any script, on one line and fit for any gateway's JSON", () =>
     Effect.gen(function*() {
-      const details = "узел «7» 100 % kaputt\nline two"
+      const details = "узел «7» 100 % kaputt\nC:\\models \"llama\""
       const client = yield* start({ Say: () => Effect.fail(GrpcError.fail(GrpcError.Status.ABORTED, details)) })
-      assert.strictEqual((yield* Effect.flip(say(client))).details, details)
+      const told = (yield* Effect.flip(say(client))).details
+      assert.strictEqual(told, "узел «7» 100 % kaputt C:/models 'llama'")
+      assert.deepStrictEqual(JSON.parse(`{"error":"${told}"}`), { error: told })
     }))
 
   it.scopedLive("does not take an answer beyond its bound, nor is it to be repeated", () =>

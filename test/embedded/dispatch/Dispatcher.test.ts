@@ -170,7 +170,7 @@ describe("the embedded orchestrator's inference", () => {
       const none = yield* Effect.flip(chat(cluster, request("Hi")))
       assert.deepStrictEqual([none.code, none.details], [
         Status.NOT_FOUND,
-        "model \"test/model\" is not served by any node: no node serves a model now"
+        "model 'test/model' is not served by any node: no node serves a model now"
       ])
       yield* cluster.register(
         Cluster.described("a", 1, [engine("vllm", "", { state: "loading", detail: "loading the weights" })])
@@ -178,7 +178,7 @@ describe("the embedded orchestrator's inference", () => {
       const loading = yield* Effect.flip(chat(cluster, request("Hi")))
       assert.deepStrictEqual([loading.code, loading.details], [
         Status.UNAVAILABLE,
-        "model \"test/model\" cannot be used now: vllm on host-of-a is loading: loading the weights"
+        "model 'test/model' cannot be used now: vllm on host-of-a is loading: loading the weights"
       ])
       yield* cluster.register(Cluster.described("a", 1, [engine("vllm", "")]))
       const away = yield* Effect.flip(chat(cluster, request("Hi")))

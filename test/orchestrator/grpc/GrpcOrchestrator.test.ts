@@ -1,3 +1,5 @@
+import * as http2 from "node:http2"
+import * as net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -211,6 +213,24 @@ describe("an orchestrator that misbehaves", () => {
     }))
 })
 
+/** Says GOAWAY to everybody, ends the call in a way of its own, and keeps its side of the connection open. */
+const goawayServer = Effect.map(
+  Effect.acquireRelease(
+    Effect.async<http2.Http2Server>((resume) => {
+      const server = http2.createServer()
+      server.on("session", (session) => session.on("error", () => {}))
+      server.on("stream", (stream) => {
+        stream.on("error", () => {})
+        stream.session?.goaway(http2.constants.NGHTTP2_NO_ERROR)
+        stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "13" }, { endStream: true })
+      })
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => void server.close())
+  ),
+  (server) => (server.address() as net.AddressInfo).port
+)
+
 describe("a connection to an orchestrator", () => {
   it.scopedLive("is dropped with its calls on request, and the next call makes another", () =>
     Effect.gen(function*() {
@@ -233,6 +253,27 @@ describe("a connection to an orchestrator", () => {
       assert.isFalse(error._tag === "OrchestratorUnreachable" && error.timedOut)
       yield* Deferred.await(interrupted)
       yield* orchestrator.register(node())
+    }))
+
+  it.scopedLive("is closed when it failed, whatever the peer calls the failure", () =>
+    Effect.gen(function*() {
+      const open = new Set<net.Socket>()
+      let connections = 0
+      const goaway = yield* goawayServer
+      // Between the two, to see what the client does with its sockets.
+      const port = yield* Peers.tcp((socket) => {
+        connections += 1
+        open.add(socket)
+        socket.on("close", () => open.delete(socket))
+        const onward = net.connect(goaway, "127.0.0.1")
+        onward.on("error", () => {})
+        socket.on("close", () => onward.destroy())
+        socket.pipe(onward).pipe(socket, { end: false })
+      })
+      const orchestrator = yield* client(port)
+      for (let round = 0; round < 3; round++) yield* Effect.flip(orchestrator.heartbeat("tester"))
+      assert.strictEqual(connections, 3)
+      yield* Effect.repeat(Effect.delay(Effect.sync(() => open.size), "10 millis"), { until: (size) => size === 0 })
     }))
 
   it.scopedLive("cancels the call of a fiber that is interrupted", () =>
