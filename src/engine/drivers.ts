@@ -14,36 +14,44 @@ import * as VllmSettings from "./vllm/VllmSettings.js"
 
 /** A folder of this room: which engines its settings ask for, and how their drivers are made. */
 interface DriverModule {
+  /** The settings of an engine that the agent starts: of use only while its flag enables it. */
+  readonly owns?: {
+    readonly name: EngineName
+    readonly title: string
+    readonly table: Readonly<Record<string, { readonly name: string }>>
+    readonly flag: string
+  }
   /** The engines that the settings ask for. */
   readonly enabled: (settings: EngineSettings) => ReadonlyArray<EngineName>
   /** Loads the folder, and makes the drivers of {@link enabled}; or finds a setting that contradicts another. */
   readonly load: () => Promise<
     (settings: EngineSettings) => Either.Either<EngineDriver | ReadonlyArray<EngineDriver>, InvalidSetting>
   >
+  /** The engine can pull models. */
+  readonly pulls?: true
   /** For engines on demand: the settings that run the engine with a model, if the model's name asks for this engine. */
   readonly withModel?: (settings: EngineSettings, model: string) => EngineSettings | undefined
 }
 
 const modules: ReadonlyArray<DriverModule> = [
   {
+    owns: { ...VllmSettings, flag: "--enable-vllm" },
     enabled: ({ enableVllm }) => enableVllm ? [VllmSettings.name] : [],
     load: async () => (await import("./vllm/VllmDriver.js")).make,
     // As Orchion's own agent tells them apart: Hugging Face's names have an owner.
     withModel: (settings, model) => model.includes("/") ? { ...settings, vllmModel: model } : undefined
   },
   {
+    owns: { ...OllamaSettings, flag: "--enable-ollama" },
     enabled: ({ enableOllama }) => enableOllama ? [OllamaSettings.name] : [],
     load: async () => (await import("./ollama/OllamaDriver.js")).make,
+    pulls: true,
     withModel: (settings, model) => model.includes("/") ? undefined : { ...settings, ollamaModel: model }
   },
   { enabled: ExternalSettings.enabled, load: async () => (await import("./external/ExternalDriver.js")).make }
 ]
 
-/** The settings of each engine, which are of use only while it is enabled, and the flag that enables it. */
-const owned = [
-  { name: VllmSettings.name, title: VllmSettings.title, table: VllmSettings.table, flag: "--enable-vllm" },
-  { name: OllamaSettings.name, title: OllamaSettings.title, table: OllamaSettings.table, flag: "--enable-ollama" }
-]
+const owned = modules.flatMap(({ owns }) => owns ?? [])
 
 /** A sentence for each engine that is not enabled although settings of it are given. */
 export const unusedSettings = (settings: EngineSettings): ReadonlyArray<string> => {
@@ -51,7 +59,7 @@ export const unusedSettings = (settings: EngineSettings): ReadonlyArray<string> 
   if (settings.enginesOnDemand) return []
   return owned.filter(({ name }) => !names.includes(name)).flatMap(({ flag, table, title }) => {
     const given = Object.entries(table)
-      .filter(([key]) => settings.provenance(key as keyof typeof table & keyof EngineSettings & string).isGiven)
+      .filter(([key]) => settings.provenance(key as Exclude<keyof EngineSettings, "provenance" | "refuse">).isGiven)
       .map(([, setting]) => `--${setting.name}`)
       .filter((name) => name !== flag)
     if (given.length === 0) return []
@@ -59,10 +67,11 @@ export const unusedSettings = (settings: EngineSettings): ReadonlyArray<string> 
   })
 }
 
-const titles = new Map<EngineName, string>([
-  [VllmSettings.name, VllmSettings.title],
-  [OllamaSettings.name, OllamaSettings.title]
-])
+const titles = new Map(owned.map(({ name, title }) => [name, title]))
+
+/** Whether an engine of this name may pull a model that it does not have, where its node's settings let it. */
+export const mayPull = (name: EngineName): boolean =>
+  modules.some(({ owns, pulls }) => owns?.name === name && pulls === true)
 
 /** An engine's name as people write it; the name itself for an engine that is not of this package. */
 export const titleOf = (name: EngineName): string => titles.get(name) ?? name

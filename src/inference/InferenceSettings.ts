@@ -30,8 +30,6 @@ export const table = Setting.group("Inference", {
 export class InferenceSettings extends Context.Tag("@orchion/node-agent/InferenceSettings")<
   InferenceSettings,
   Setting.Settings<typeof table> & {
-    /** Ollama pulls a model that is asked for and not there. */
-    readonly ollamaPullOnDemand: boolean
     /** Only this machine's own orchestrator needs to reach the service. */
     readonly isLocal: boolean
   }

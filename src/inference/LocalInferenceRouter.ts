@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { AnswerHead, AnswerSink, AnswerSinkOptions } from "../chat/AnswerSink.js"
 import type { Usage } from "../chat/ChatEvents.js"
 import * as ChatPump from "../chat/ChatPump.js"
@@ -95,7 +95,8 @@ const toStatus = (engine: RunningEngine) =>
   }).pipe(Effect.annotateLogs("engine", engine.name))
 
 /** The engine that answers. Where that is wanted, it is started first, or pulls the model first. */
-const routeOf = (engines: Engines["Type"], onDemand: OnDemand | undefined) => {
+const routeOf = (engines: Engines["Type"], onDemand: Effect.Effect<OnDemand>) => {
+  const mayAdd = () => engines.startFor !== undefined || engines.current().some(({ pull }) => pull !== undefined)
   const statusOf = ({ isUnknown, reason }: { readonly isUnknown: boolean; readonly reason: string }) =>
     GrpcError.fail(isUnknown ? GrpcError.Status.NOT_FOUND : GrpcError.Status.UNAVAILABLE, reason)
   const started = (model: string): Effect.Effect<void, GrpcError.GrpcError> =>
@@ -110,17 +111,21 @@ const routeOf = (engines: Engines["Type"], onDemand: OnDemand | undefined) => {
       ? Effect.fail(error)
       : Effect.mapBoth(pull(engine, model), { onFailure: statusOf, onSuccess: () => ({ engine, model }) })
   }
+  const added = (model: string, error: GrpcError.GrpcError) =>
+    Effect.flatMap(onDemand, (onDemand) =>
+      !onDemand.canBePulled(model)
+        ? Effect.fail(error)
+        : Effect.zipRight(
+          started(model),
+          Effect.catchAll(
+            Effect.suspend(() => EngineRoute.route(engines.current(), model)),
+            ({ error }) => pulled(onDemand, model, error)
+          )
+        ))
   return (model: string): Effect.Effect<EngineRoute.Route, GrpcError.GrpcError> =>
     Effect.catchAll(
       Effect.suspend(() => EngineRoute.route(engines.current(), model)),
-      ({ error, isUnknown }) =>
-        onDemand === undefined || !isUnknown || !onDemand.canBePulled(model)
-          ? Effect.fail(error)
-          : Effect.flatMap(started(model), () =>
-            Effect.catchAll(
-              EngineRoute.route(engines.current(), model),
-              ({ error }) => pulled(onDemand, model, error)
-            ))
+      ({ error, isUnknown }) => isUnknown && mayAdd() ? added(model, error) : Effect.fail(error)
     )
 }
 
@@ -142,12 +147,12 @@ export const make: Effect.Effect<InferenceRouter["Type"], never, InferenceSettin
         limits: { source: settings.engineIdleTimeout, reader: settings.readerTimeout }
       })
       // Most nodes need none of it.
-      const onDemand = settings.ollamaPullOnDemand || engines.startFor !== undefined
-        ? yield* Effect.flatMap(
-          Effect.promise(() => import("./PullOnDemand.js")),
-          ({ canBePulled, make }) => Effect.map(make(engines), (pulls) => ({ ...pulls, canBePulled }))
-        )
-        : undefined
+      const scope = yield* Effect.scope
+      const onDemand = yield* Effect.cached(Effect.flatMap(
+        Effect.promise(() => import("./PullOnDemand.js")),
+        ({ canBePulled, make }) =>
+          Effect.map(Scope.extend(make(engines), scope), (pulls): OnDemand => ({ ...pulls, canBePulled }))
+      ))
       const route = routeOf(engines, onDemand)
       const headOf = (model: string): AnswerHead => ({
         id: `chatcmpl-${randomUUID()}`,

@@ -28,17 +28,20 @@ const withVllm = (switches: Partial<StandIns.Switches> = {}, settings: Readonly<
     return { vllm, node, set: (more: Partial<StandIns.Switches>) => Effect.promise(() => vllm.control.set(more)) }
   })
 
-const withOllama = (switches: Partial<StandIns.Switches> = {}, settings: Readonly<Record<string, string>> = {}) =>
+const withOllama = (switches: Partial<StandIns.Switches> = {}, pulls = false) =>
   Effect.gen(function*() {
     const store = yield* Temporary.directory
     const ollama = yield* StandIns.scoped("ollama", {
       switches: { models: ["llama2:latest", "qwen:7b"], ...switches },
       env: { OLLAMA_MODELS: store }
     })
-    const node = yield* Inference.node(
-      [engine("ollama", ollama.url, { model: "llama2", models: ["llama2:latest", "qwen:7b"] })],
-      settings
-    )
+    const node = yield* Inference.node([
+      engine("ollama", ollama.url, {
+        model: "llama2",
+        models: ["llama2:latest", "qwen:7b"],
+        ...(pulls ? Inference.pulling(ollama.url) : {})
+      })
+    ])
     return { ollama, node, set: (more: Partial<StandIns.Switches>) => Effect.promise(() => ollama.control.set(more)) }
   })
 
@@ -194,7 +197,7 @@ describe("a node's inference", () => {
     Effect.gen(function*() {
       const { node, ollama } = yield* withOllama(
         { library: ["tiny"], pullBytes: 1000, pullLineMs: 5 },
-        { "ollama-pull-on-demand": "true" }
+        true
       )
       const answers = yield* Effect.all(
         Array.from({ length: 5 }, () => node.chat(request("Hi", { model: "tiny" }))),
@@ -212,7 +215,7 @@ describe("a node's inference", () => {
     Effect.gen(function*() {
       const { node, ollama } = yield* withOllama(
         { pullBytes: 1_000_000, pullRate: 1000 },
-        { "ollama-pull-on-demand": "true" }
+        true
       )
       const waiting = yield* Effect.fork(node.chat(request("Hi", { model: "large" })))
       yield* Effect.promise(() => ollama.control.until(({ counters }) => counters.pulls.length === 1))

@@ -31,8 +31,13 @@ export const engine = (name: EngineName, baseUrl: string, more: Partial<RunningE
   models: ["test/model"],
   detail: "",
   activity: { inFlight: 0, lastProgressAt: 0 },
-  ...(name === "ollama" ? { maxChoices: 1, pull: (model) => OllamaPull.once({ baseUrl }, model) } : {}),
+  ...(name === "ollama" ? { maxChoices: 1 } : {}),
   ...more
+})
+
+/** An engine of Ollama's that pulls models that are requested. */
+export const pulling = (baseUrl: string): Partial<RunningEngine> => ({
+  pull: (model) => OllamaPull.once({ baseUrl }, model)
 })
 
 export interface Node {

@@ -7,6 +7,7 @@ import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import * as Daemon from "../../effect/Daemon.js"
 import type * as GrpcClient from "../../grpc/GrpcClient.js"
+import { titleOf } from "../../engine/drivers.js"
 import * as GrpcError from "../../grpc/GrpcError.js"
 import type { ChatCompletionRequest } from "../../proto/generated/orchion/v1/ChatCompletionRequest.js"
 import type { ChatCompletionResponse__Output } from "../../proto/generated/orchion/v1/ChatCompletionResponse.js"
@@ -261,6 +262,7 @@ const served = ({ loads, registry }: Parts): Dispatcher["served"] =>
           models.map((model) => ({
             ...rowOf(node, model),
             engine: name,
+            engine_title: titleOf(name),
             state,
             detail,
             ...(progress === undefined ? {} : { progress }),
@@ -271,6 +273,7 @@ const served = ({ loads, registry }: Parts): Dispatcher["served"] =>
         ...[...NodeModels.isSilent(node) ? loads.learnt(node.id) : []].map(([model, since]) => ({
           ...rowOf(node, model),
           engine: "unknown",
+          engine_title: "an agent",
           state: "ready",
           detail: "",
           registered_unix: since

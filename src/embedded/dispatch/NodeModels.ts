@@ -1,4 +1,5 @@
 /** What a node says of its engines and their models. */
+import { mayPull } from "../../engine/drivers.js"
 import { find, isServedBy } from "../../chat/ModelName.js"
 import { oneLine } from "../../text/Printable.js"
 import type { NodeJson } from "../registry/NodeJson.js"
@@ -45,5 +46,5 @@ export const serves = (node: NodeJson, model: string, hasAnswered: boolean): Ser
   if (engine !== undefined) return engine.state === "ready" ? "ready" : "unready"
   if (isSilent(node)) return hasAnswered ? "answered" : "unknown"
   // It may pull the model when it is asked for it.
-  return enginesOf(node).some(({ name, state }) => name === "ollama" && state === "ready") ? "pullable" : "no"
+  return enginesOf(node).some(({ name, state }) => mayPull(name) && state === "ready") ? "pullable" : "no"
 }

@@ -6,6 +6,8 @@ export interface ServedModel {
   readonly hostname: string
   /** vllm, ollama */
   readonly engine: string
+  /** As people write it: vLLM, Ollama. */
+  readonly engine_title: string
   readonly model: string
   /** The engine's. */
   readonly state: string

@@ -128,7 +128,7 @@ const ollamaOf = (settings: EngineSettings, url: string): EngineDriver => {
         model === ""
           ? AnyOllamaProbe.make(plan, deadline)
           : OllamaProbe.make({ ...plan, model, hasGpu: false }, deadline),
-      pull: OllamaPull.once
+      ...(Ollama.pullsOnDemand(settings) ? { pull: OllamaPull.once } : {})
     }
   )
 }

@@ -9,7 +9,7 @@ import * as OllamaLog from "./OllamaLog.js"
 import { plan } from "./OllamaPlan.js"
 import * as OllamaProbe from "./OllamaProbe.js"
 import * as OllamaPull from "./OllamaPull.js"
-import { name, title } from "./OllamaSettings.js"
+import { name, pullsOnDemand, title } from "./OllamaSettings.js"
 
 /** The driver, or the setting that contradicts another, whatever the machine. */
 export const make = (settings: EngineSettings): Either.Either<EngineDriver, InvalidSetting> => {
@@ -32,6 +32,6 @@ export const make = (settings: EngineSettings): Either.Either<EngineDriver, Inva
       OllamaProbe.make({ ...plan, hasGpu: plan._tag === "Container" && plan.gpus !== undefined }, checkDeadline),
     log: OllamaLog.reader,
     diagnosis,
-    pull: OllamaPull.once
+    ...(pullsOnDemand(settings) ? { pull: OllamaPull.once } : {})
   })
 }

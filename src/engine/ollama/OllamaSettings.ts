@@ -33,3 +33,8 @@ export const table = Setting.group("Ollama", {
   }),
   ollamaPullOnDemand: Setting.toggle("ollama-pull-on-demand", "Pull missing models on request")
 })
+
+/** Whether a model that is requested and not there is pulled. Starting engines on demand includes it. */
+export const pullsOnDemand = (
+  { enginesOnDemand, ollamaPullOnDemand }: { readonly enginesOnDemand: boolean; readonly ollamaPullOnDemand: boolean }
+): boolean => ollamaPullOnDemand || enginesOnDemand

@@ -18,11 +18,9 @@ const states: Readonly<Record<string, string>> = {
   stopped: "stopped"
 }
 
-const titles: Readonly<Record<string, string>> = { vllm: "vLLM", ollama: "Ollama" }
-
 const nodesOf = (places: ReadonlyArray<ServedModel>): string => {
-  const names = places.slice(0, namedNodes).map(({ engine, hostname, node_id }) =>
-    `${titles[engine] ?? engine} on ${hostname || Format.shortId(node_id)}`
+  const names = places.slice(0, namedNodes).map(({ engine_title, hostname, node_id }) =>
+    `${engine_title} on ${hostname || Format.shortId(node_id)}`
   )
   return places.length > namedNodes ? `${names.join(", ")} and ${places.length - namedNodes} more` : names.join(", ")
 }
