@@ -1,4 +1,4 @@
-/** The daemon: which layers, in which order. */
+/** The daemon: its layers, and the order in which they start and stop. */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -37,14 +37,14 @@ import * as Session from "./Session.js"
 import { boundedRelease, StopBudget, stopEngines } from "./Shutdown.js"
 import * as StatusView from "./StatusView.js"
 
-/** Why an agent cannot start. Once started, it goes on whatever happens around it. */
+/** Why an agent cannot start. Once started, it keeps running whatever happens around it. */
 export type AgentStartError = InvalidSetting | StateDirectoryInUse | StateFileError
 
-/** How long a request that tests the connection may take: a beat must be over before many more are due. */
+/** The deadline of a request that tests the connection: a heartbeat must end before many more are due. */
 const deadlineOf = ({ heartbeatInterval }: AgentSettings): Duration.Duration =>
   Duration.clamp(heartbeatInterval, { minimum: "1 second", maximum: "5 seconds" })
 
-/** Between looks at the state directory: those of the heartbeats, but not more often than this. */
+/** The state directory is checked at the heartbeat interval, but no more often than this. */
 const minCheckInterval = Duration.seconds(1)
 
 /** Settings that contradict each other are found before anything starts; engines that are off are not loaded. */
@@ -74,7 +74,7 @@ const make = Effect.gen(function*() {
     "state directory",
     Effect.repeat(state.check, Schedule.spaced(Duration.max(config.heartbeatInterval, minCheckInterval)))
   )
-  // Heartbeats go on while answers end and engines stop: what takes its time is not to look like a death.
+  // Heartbeats continue while requests drain and engines stop, so that a slow stop does not look like a crash.
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
       yield* budget.begin
@@ -89,14 +89,14 @@ const make = Effect.gen(function*() {
       )
       yield* Fiber.interrupt(session)
       if (connection._tag === "Registered") yield* reporter.farewell
-      // Whoever closed the scope learns of it: the command ends with code 1.
+      // Reported to whoever closed the scope: the command exits with code 1.
       if (Either.isLeft(engines)) yield* Effect.die(engines.left)
     }).pipe(annotated)
   )
   return { nodeId, port: server.port, stateDirectory: state.path, join }
 })
 
-/** Everything that has a node's id, which its log lines carry. */
+/** Everything that runs under the node's id; its log lines carry it. */
 const identified = Layer.unwrapEffect(Effect.map(NodeIdentity, ({ nodeId }) =>
   Layer.scoped(Agent, make).pipe(
     Layer.provide(Reporter.layer),
@@ -124,10 +124,10 @@ export class Agent extends Context.Tag("@orchion/node-agent/Agent")<
 >() {
   /**
    * Starts an agent that stops with the scope, on the orchestrator, the capabilities and the container runtime that are
-   * provided. The latter is asked for nothing unless an engine is enabled, or was in an earlier run. A release that leaves
-   * something behind dies with {@link StopIncomplete}.
+   * provided. The container runtime is not used unless an engine is enabled, or was in an earlier run. A release that
+   * leaves something behind dies with {@link StopIncomplete}.
    *
-   * Being started does not wait for the orchestrator: {@link AgentStatus} tells when the node is registered.
+   * Starting does not wait for the orchestrator: {@link AgentStatus} says when the node is registered.
    */
   static readonly layer: Layer.Layer<
     Agent | AgentStatus,

@@ -60,8 +60,8 @@ export const layerEnvironment: Layer.Layer<AgentConfig, Setting.InvalidSetting> 
 )
 
 /**
- * Settings as their texts, by name (`{ "heartbeat-interval": "1s" }`), and defaults for the rest. A name that is no
- * setting's fails, also where the types did not see it.
+ * Settings as their texts, by name (`{ "heartbeat-interval": "1s" }`), and defaults for the rest. An unknown name
+ * fails, even where the types did not catch it.
  */
 export const layer = (
   texts: AgentTexts = {}

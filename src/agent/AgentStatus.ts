@@ -1,26 +1,26 @@
-/** What the agent is doing now: the one value that status lines, pages, health checks and logs read. */
+/** What the agent is doing now: the one value that status lines, health checks and programs read. */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { EngineReport } from "../node/Node.js"
 
-/** How the agent stands with its orchestrator. Times are milliseconds since 1970. */
+/** The state of the connection to the orchestrator. Times are milliseconds since 1970. */
 export type Connection = Data.TaggedEnum<{
-  /** Before the first try. */
+  /** Before the first attempt. */
   Starting: {}
   /** Not registered yet since the agent started. */
-  Connecting: Trying
+  Connecting: Retrying
   Registered: { readonly since: number }
   /** Was registered, and lost contact. */
-  Disconnected: Trying
+  Disconnected: Retrying
   Stopping: {}
 }>
 
-interface Trying {
-  /** When the first try failed. */
+interface Retrying {
+  /** When the first attempt failed. */
   readonly since: number
-  /** How many tries have failed. */
+  /** The number of failed attempts. */
   readonly attempts: number
   readonly lastError: string
   readonly nextTryAt: number
@@ -28,10 +28,10 @@ interface Trying {
 
 export const Connection = Data.taggedEnum<Connection>()
 
-/** The part of the state that tells of the orchestrator. */
+/** The part of the state that concerns the orchestrator. */
 export interface ConnectionState {
   readonly connection: Connection
-  /** When the orchestrator last took a registration or a heartbeat: milliseconds since 1970. */
+  /** When the orchestrator last accepted a registration or a heartbeat: milliseconds since 1970. */
   readonly lastContactAt: number | undefined
 }
 
@@ -45,7 +45,10 @@ export class AgentStatus extends Context.Tag("@orchion/node-agent/AgentStatus")<
   AgentStatus,
   {
     readonly get: Effect.Effect<AgentState>
-    /** The state now, then each change of the connection, of a contact and of an engine. A slow reader sees the newest. */
+    /**
+     * The state now, then each change of the connection, a contact or an engine. Conflated: a slow reader sees the
+     * latest.
+     */
     readonly changes: Stream.Stream<AgentState>
   }
 >() {}

@@ -1,6 +1,6 @@
 /**
- * How the agent stands with its orchestrator, and the log of it: one line when contact is lost, at most one a minute
- * while it stays lost, one when it is back.
+ * The state of the connection to the orchestrator, and the log of it: one line when contact is lost, at most one a
+ * minute during the outage, one when it is over.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -11,21 +11,20 @@ import * as Ref from "effect/Ref"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as GoDuration from "../text/GoDuration.js"
+import { capitalized } from "../text/Printable.js"
 import { Orchestrator, type OrchestratorError } from "../orchestrator/Orchestrator.js"
 import type { Failure } from "../orchestrator/Reconnect.js"
 import { Connection, type ConnectionState } from "./AgentStatus.js"
 
-/** The least time between two lines about the same outage. */
+/** The minimum time between two lines about the same outage. */
 const reminderMillis = 60_000
 
-/** What was last logged of the present outage. */
+/** What was last logged about the current outage. */
 interface Reminder {
   /** The kind of error: another kind is news. */
   readonly kind: string
   readonly at: number
 }
-
-const capitalized = (sentence: string) => sentence.charAt(0).toUpperCase() + sentence.slice(1)
 
 const elapsed = (from: number, to: number) => {
   const millis = Math.max(0, to - from)
@@ -34,17 +33,17 @@ const elapsed = (from: number, to: number) => {
   )
 }
 
-/** The state after another failed try. */
+/** The state after another failed attempt. */
 export const afterFailure = (
   { connection, lastContactAt }: ConnectionState,
   failure: Failure<OrchestratorError>,
   now: number
 ): ConnectionState => {
   if (connection._tag === "Stopping") return { connection, lastContactAt }
-  const trying = connection._tag === "Connecting" || connection._tag === "Disconnected" ? connection : undefined
+  const retrying = connection._tag === "Connecting" || connection._tag === "Disconnected" ? connection : undefined
   const next = {
-    since: trying?.since ?? now,
-    attempts: (trying?.attempts ?? 0) + 1,
+    since: retrying?.since ?? now,
+    attempts: (retrying?.attempts ?? 0) + 1,
     lastError: failure.error.message,
     nextTryAt: now + Duration.toMillis(failure.wait)
   }
@@ -139,7 +138,7 @@ export class Connectivity extends Context.Tag("@orchion/node-agent/Connectivity"
     readonly state: Effect.Effect<ConnectionState>
     /** The state now, then each change of it. */
     readonly changes: Stream.Stream<ConnectionState>
-    /** A try failed, and the next comes after the wait. */
+    /** An attempt failed, and the next comes after the wait. */
     readonly failed: (failure: Failure<OrchestratorError>) => Effect.Effect<void>
     /** The orchestrator answered; `detail` completes "Registered with the orchestrator at …" the first time. */
     readonly succeeded: (detail: string) => Effect.Effect<void>

@@ -1,8 +1,8 @@
-/** What came of the requests to each engine, beside what is reported of its state. */
+/** The stats of the requests to each engine, added to the report of its state. */
 import type { EngineReport } from "../node/Node.js"
 import type { InferenceRouter } from "../inference/InferenceRouter.js"
 
-/** The reports with the counts of the requests that this agent relayed. */
+/** The reports, each with the stats of the requests that this agent relayed to that engine. */
 export const added = (
   reports: ReadonlyArray<EngineReport>,
   router: Pick<InferenceRouter["Type"], "stats">

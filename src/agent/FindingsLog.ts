@@ -6,17 +6,17 @@ import type { Finding } from "../node/NodeCapabilities.js"
 import { oneLine } from "../text/Printable.js"
 
 export interface FindingsLog {
-  /** What there is now; logs what that changes. */
+  /** Takes the current findings, and logs what changed. */
   readonly update: (findings: ReadonlyArray<Finding>) => Effect.Effect<void>
 }
 
-/** A finding that comes and goes is logged no more often than this. */
+/** A flapping finding is logged no more often than this. */
 const reminder = Duration.minutes(10)
 
-/** Logged findings that are remembered; a machine has some tens of devices with a few findings each. */
+/** The limit of remembered findings; a machine has some tens of devices with a few findings each. */
 const maxRemembered = 256
 
-/** What says only that detection has not ended yet is no news. */
+/** A finding that only says that detection is still running is not logged. */
 const isSilent = ({ code }: Finding) => code === "gpu.unknown"
 
 const keyOf = ({ code, subject }: Finding) => `${code} ${subject}`
@@ -60,7 +60,7 @@ export const make: Effect.Effect<FindingsLog> = Effect.sync(() => {
       for (const [key, finding] of present) {
         const before = logged.get(key)
         if (before !== undefined) {
-          // A finding that flaps stays logged as what it was, gone or not, until it is worth another line.
+          // A flapping finding keeps its last logged state until the reminder interval has passed.
           const isDue = !before.isPresent && Math.abs(now - before.at) >= Duration.toMillis(reminder)
           if (!isDue) continue
         } else if (logged.size >= maxRemembered) {

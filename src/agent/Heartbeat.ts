@@ -1,4 +1,4 @@
-/** Keeps the node alive in the orchestrator's eyes: a heartbeat, or a registration where that is what it takes. */
+/** Keeps the node alive at the orchestrator: sends a heartbeat, or registers where the orchestrator needs that. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,19 +6,20 @@ import * as Ref from "effect/Ref"
 import { Capabilities } from "../capabilities/Capabilities.js"
 import * as ClockJump from "../effect/ClockJump.js"
 import * as GoDuration from "../text/GoDuration.js"
+import { capitalized } from "../text/Printable.js"
 import { Orchestrator, type OrchestratorError } from "../orchestrator/Orchestrator.js"
 import { Reporter } from "./Reporter.js"
 
-/** Of the wall clock between two heartbeats: the machine slept, or its clock was set. */
+/** A jump of the wall clock between two heartbeats beyond which the machine slept, or its clock was set. */
 const jump = Duration.seconds(15)
 
-/** The least time between two lines about having been forgotten: an orchestrator may do so at each heartbeat. */
+/** The minimum time between two lines about a forgotten node: an orchestrator may forget it at each heartbeat. */
 const forgottenReminder = Duration.minutes(1)
 
 export interface Heartbeat {
-  /** Registers where the orchestrator does not know this node, or may not; else sends a heartbeat. */
+  /** Registers if the orchestrator does not, or may not, know this node; otherwise sends a heartbeat. */
   readonly send: Effect.Effect<void, OrchestratorError>
-  /** The orchestrator has taken it. */
+  /** Records that the orchestrator accepted it. */
   readonly sent: Effect.Effect<void>
   /**
    * After a sleep, or when the clock was set, the next {@link send} registers, on a new connection. `wait` is how long the
@@ -45,7 +46,7 @@ export const make = (
       if (Math.abs(now - (yield* Ref.get(forgottenAt))) < Duration.toMillis(forgottenReminder)) return
       yield* Ref.set(forgottenAt, now)
       yield* Effect.logInfo(
-        `The orchestrator at ${orchestrator.address} did not know this node (it restarted, or dropped it): registered again`
+        `The orchestrator at ${orchestrator.address} no longer knew this node (it restarted, or dropped it); registered again`
       ).pipe(Effect.annotateLogs("event", "orchestrator.forgot"))
     })
 
@@ -55,7 +56,9 @@ export const make = (
         OrchestratorUnimplemented: (error) =>
           Effect.unlessEffect(
             Effect.logWarning(
-              `${error.message}: doing without heartbeats, registering every ${GoDuration.format(interval)} instead`
+              `${capitalized(error.message)}; registering every ${
+                GoDuration.format(interval)
+              } instead of sending heartbeats`
             ),
             Ref.getAndSet(isUnimplemented, true)
           ).pipe(Effect.zipRight(reporter.register))
@@ -68,11 +71,11 @@ export const make = (
       if (millis === 0) return
       yield* Effect.logInfo(
         millis > 0
-          ? `This machine slept, or its clock was set forward, by ${inSeconds(millis)}: registering again`
-          : `This machine's clock was set back by ${inSeconds(-millis)}: registering again`
+          ? `This machine slept, or its clock was set forward, by ${inSeconds(millis)}; registering again`
+          : `This machine's clock was set back by ${inSeconds(-millis)}; registering again`
       ).pipe(Effect.annotateLogs("event", "clock.jumped"))
       yield* Ref.set(mustRegister, true)
-      // What the other side made of the silence is unknown, and so is what changed here meanwhile.
+      // Neither the orchestrator's view of this node nor what changed on this machine meanwhile is known.
       yield* orchestrator.reconnect
       yield* capabilities.forget
     })

@@ -15,10 +15,10 @@ import { EngineDrivers } from "../engine/EngineDriver.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
 import { StateDirectory, type StateFileError } from "../state/StateDirectory.js"
 
-/** In the state directory: the engines that may have left containers, a line each; empty when none may. */
+/** The state file with the engines that may have left containers, one per line; empty when there are none. */
 const fileName = "engines"
 
-/** No engines, and none to look for. */
+/** No engines, and no containers of engines to look for. */
 const none: Engines["Type"] = {
   current: () => [],
   reports: () => [],
@@ -28,12 +28,12 @@ const none: Engines["Type"] = {
 export class NodeEngines extends Context.Tag("@orchion/node-agent/NodeEngines")<
   NodeEngines,
   {
-    /** What a person should know of the engines now. */
+    /** The current findings about the engines. */
     readonly findings: () => ReadonlyArray<Finding>
     /**
-     * Stops all engines and removes their containers, unless they are kept. Takes at most 75 s. Answers with the names of
-     * containers that could not be removed, which the next start does; empty when all is well. Done once, however often
-     * it is run.
+     * Stops all engines and removes their containers, unless they are kept. Takes at most 75 s. Returns the names of
+     * containers that could not be removed, which the next start removes; empty on success. Runs once, however often it
+     * is called.
      */
     readonly shutdown: Effect.Effect<ReadonlyArray<string>>
   }
@@ -56,13 +56,13 @@ export class NodeEngines extends Context.Tag("@orchion/node-agent/NodeEngines")<
       ...all.filter(({ publishes }) => publishes !== undefined).map(({ name }) => name),
       ...(config.enginesOnDemand ? ["on-demand"] : [])
     ].join("\n")
-    // Docker is not even looked for where no container of an engine ever ran.
+    // Where no container of an engine ever ran, Docker is not even looked for.
     if (all.length === 0 && wanted === "" && before === "") {
       return Context.make(Engines, none).pipe(
         Context.add(NodeEngines, { findings: () => [], shutdown: Effect.succeed([]) })
       )
     }
-    // Containers that are about to be created must be found again by the next agent, however this one ends.
+    // The next agent must find the containers that this one creates, however this one ends.
     if (wanted !== "" && wanted !== before) yield* state.write(fileName, `${wanted}\n`)
 
     const [supervisor, { Machine }] = yield* Effect.promise(() =>
@@ -82,7 +82,9 @@ export class NodeEngines extends Context.Tag("@orchion/node-agent/NodeEngines")<
       yield* Daemon.start(
         "container sweep",
         Effect.zipRight(swept, state.write(fileName, "")).pipe(
-          Effect.catchAll((error) => Effect.logWarning(`${error.message}: containers are looked for at each start`))
+          Effect.catchAll((error) =>
+            Effect.logWarning(`${error.message}; each start will look for leftover containers`)
+          )
         )
       )
     }

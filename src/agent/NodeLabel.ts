@@ -7,7 +7,7 @@ export interface NodeLabel {
   readonly value: string
 }
 
-/** The most labels of a node. */
+/** The limit of labels per node. */
 export const maxLabels = 64
 
 /** Letters, digits, dots, dashes, underscores and slashes, the first and last a letter or digit. */
@@ -33,6 +33,6 @@ export const format: Format<NodeLabel> = {
   print: ({ key, value }) => `${key}=${value}`
 }
 
-/** By key; of several with one key the last counts. */
+/** By key; the last of several labels with the same key wins. */
 export const toRecord = (labels: ReadonlyArray<NodeLabel>): Readonly<Record<string, string>> =>
   Object.fromEntries(labels.map(({ key, value }) => [key, value]))

@@ -1,9 +1,9 @@
-/** What of a node's changes is worth telling. */
+/** Which changes of a node are reported. */
 import * as Equal from "effect/Equal"
 import type { DiskInfo, GpuInfo, NodeCapabilities } from "../node/NodeCapabilities.js"
 import type { NodeReport } from "../node/Node.js"
 
-/** The least change that a person would notice; figures are in the unit of the field. */
+/** The smallest changes that a person would notice, in the unit of the field. */
 export const thresholds = {
   /** Of the whole memory, disk or GPU memory. */
   memoryFraction: 0.01,
@@ -12,7 +12,7 @@ export const thresholds = {
   utilizationPoints: 5
 } as const
 
-/** A figure that became known or unknown has changed, however little. */
+/** A value that became known or unknown has changed. */
 const differs = (before: number | undefined, after: number | undefined, threshold: number): boolean =>
   before === undefined || after === undefined ? before !== after : Math.abs(before - after) >= threshold
 
@@ -34,7 +34,7 @@ const gpuDiffers = (before: GpuInfo, after: GpuInfo): boolean => {
 const diskDiffers = (before: DiskInfo, after: DiskInfo): boolean =>
   differs(before.freeBytes, after.freeBytes, Math.max(1, after.totalBytes * thresholds.memoryFraction))
 
-/** Everything that counts as changed however little it changes: all but the figures with a threshold. */
+/** The fields where any change counts: all but those with a threshold. */
 const steady = ({ cpu, disks, findings, gpus, memory, os, ...rest }: NodeCapabilities) => ({
   ...rest,
   cpu,

@@ -1,4 +1,4 @@
-/** What the orchestrator is told of this node, and when. */
+/** What this node reports to the orchestrator, and when. */
 import { randomUUID } from "node:crypto"
 import * as os from "node:os"
 import * as Clock from "effect/Clock"
@@ -19,6 +19,7 @@ import { NodeAgentServer } from "../inference/NodeAgentServer.js"
 import type { EngineReport, NodeReport } from "../node/Node.js"
 import { Orchestrator, type OrchestratorError } from "../orchestrator/Orchestrator.js"
 import { NodeIdentity } from "../state/NodeIdentity.js"
+import { capitalized } from "../text/Printable.js"
 import { version } from "../Version.js"
 import * as AgentAddress from "./AgentAddress.js"
 import { NodeEngines } from "./NodeEngines.js"
@@ -27,31 +28,31 @@ import * as FindingsLog from "./FindingsLog.js"
 import * as NodeLabel from "./NodeLabel.js"
 import * as ReportChange from "./ReportChange.js"
 
-/** The orchestrator hears of this node's hardware at least this often. */
+/** The hardware is reported at least this often. */
 const maxSilence = Duration.minutes(1)
 
-/** An engine that changes its state is reported at once, so that requests find it; but not more often than this. */
+/** A change of an engine's state is reported immediately, so that requests find it, but no more often than this. */
 const engineReportSpacing = Duration.seconds(1)
 
-/** How long a look waits for probes before it reports what is known: facts of fast probes are in the first report. */
+/** How long a poll waits for probes before it reports what is known; fast probes make it into the first report. */
 const fastProbes = Duration.millis(300)
 
-/** What the orchestrator was told. */
-interface Told {
+/** What is sent to the orchestrator. */
+interface OutgoingReport {
   readonly report: NodeReport
   readonly agentAddress: string
 }
 
-/** The last report that the orchestrator took, and when: milliseconds since 1970. */
-interface Reported extends Told {
+/** The last report that the orchestrator accepted, and when: milliseconds since 1970. */
+interface Reported extends OutgoingReport {
   readonly at: number
 }
 
-/** The findings of the engines belong to what is known of the machine. */
+/** The engines' findings are reported with the machine's. */
 const withFindings = (known: NodeCapabilities, findings: ReadonlyArray<Finding>): NodeCapabilities =>
   findings.length === 0 ? known : new NodeCapabilities({ ...known, findings: [...known.findings, ...findings] })
 
-/** What of engines is worth a report of its own. */
+/** The part of the engines' state whose change is reported immediately. */
 const statesOf = (engines: ReadonlyArray<EngineReport>) =>
   engines.map(({ models, name, state }) => [name, state, ...models].join(" ")).join("\n")
 
@@ -59,24 +60,24 @@ export class Reporter extends Context.Tag("@orchion/node-agent/Reporter")<
   Reporter,
   {
     readonly nodeId: string
-    /** Of this process: an orchestrator notices two agents with one node id by it. */
+    /** Identifies this process, so that an orchestrator notices two agents with the same node id. */
     readonly instanceId: string
     /** `as node 3f… (10.0.0.7:50052)`. */
     readonly description: Effect.Effect<string>
-    /** Registers with what is known now, waiting for no probe; the first time before any probe has begun. */
+    /** Registers with what is known now, without waiting for a probe; the first time before any probe has started. */
     readonly register: Effect.Effect<void, OrchestratorError>
     /**
-     * Looks at once and then every `interval`, and reports what a person would notice ({@link ReportChange.isNoticeable}).
-     * What could not be reported is compared again, and so reported, at the next look; why it could not is for the heartbeat
-     * to find out and say.
+     * Polls immediately and then every `interval`, and reports what a person would notice ({@link
+     * ReportChange.isNoticeable}). A report that failed is retried by the next poll, which compares with the last
+     * accepted one; logging an outage is the heartbeat's job.
      */
     readonly run: (interval: Duration.Duration) => Effect.Effect<never>
-    /** The last report: this node leaves. Nothing where it never registered. */
+    /** Sends the last report, which says that this node leaves. Does nothing if it never registered. */
     readonly farewell: Effect.Effect<void>
   }
 >() {}
 
-/** The reports as they are made and sent. */
+/** Composes reports and sends them. */
 const makeSender = Effect.gen(function*() {
   const config = yield* AgentConfig
   const nodeEngines = yield* NodeEngines
@@ -90,13 +91,13 @@ const makeSender = Effect.gen(function*() {
   const labels = NodeLabel.toRecord(config.labels)
   const reported = yield* Ref.make(Option.none<Reported>())
 
-  const remember = (told: Told) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) => Ref.set(reported, Option.some({ ...told, at })))
+  const remember = (report: OutgoingReport) =>
+    Effect.flatMap(Clock.currentTimeMillis, (at) => Ref.set(reported, Option.some({ ...report, at })))
   return {
     instanceId,
     reported: Ref.get(reported),
     engineReports: () => EngineStats.added(engines.reports(), router),
-    tell: Effect.fn("Reporter.tell")(function*(known: NodeCapabilities): Effect.fn.Return<Told> {
+    compose: Effect.fn("Reporter.compose")(function*(known: NodeCapabilities): Effect.fn.Return<OutgoingReport> {
       return {
         report: {
           capabilities: withFindings(known, nodeEngines.findings()),
@@ -111,18 +112,18 @@ const makeSender = Effect.gen(function*() {
         })
       }
     }),
-    register: Effect.fn("Reporter.register")(function*(told: Told) {
-      yield* orchestrator.register({ id: identity.nodeId, hostname, instanceId, ...told })
-      yield* remember(told)
+    register: Effect.fn("Reporter.register")(function*(report: OutgoingReport) {
+      yield* orchestrator.register({ id: identity.nodeId, hostname, instanceId, ...report })
+      yield* remember(report)
     }),
-    update: Effect.fn("Reporter.update")(function*(told: Told) {
-      yield* orchestrator.updateNode(identity.nodeId, told.report)
-      yield* remember(told)
+    update: Effect.fn("Reporter.update")(function*(report: OutgoingReport) {
+      yield* orchestrator.updateNode(identity.nodeId, report.report)
+      yield* remember(report)
     })
   }
 })
 
-/** Reports what is known of the machine where it is worth it; says once why a report is refused. */
+/** Reports noticeable changes; logs once why a report is refused. */
 const makeCompare = Effect.fnUntraced(function*(
   sender: Effect.Effect.Success<typeof makeSender>,
   interval: Duration.Duration
@@ -137,7 +138,7 @@ const makeCompare = Effect.fnUntraced(function*(
   const compare = Effect.fnUntraced(function*(known: NodeCapabilities) {
     const before = yield* sender.reported
     if (Option.isNone(before)) return
-    const now = yield* sender.tell(known)
+    const now = yield* sender.compose(known)
     if (now.agentAddress !== before.value.agentAddress) {
       yield* sender.register(now)
       return yield* Effect.logWarning(
@@ -146,7 +147,7 @@ const makeCompare = Effect.fnUntraced(function*(
           + "--advertise-address HOSTNAME"
       ).pipe(Effect.annotateLogs("event", "address.changed"))
     }
-    // By the next look it would be too late.
+    // The next poll would be too late.
     const silenceByThen = (yield* Clock.currentTimeMillis) - before.value.at + Duration.toMillis(interval)
     if (
       silenceByThen <= Duration.toMillis(maxSilence) && !ReportChange.isNoticeable(before.value.report, now.report)
@@ -162,8 +163,8 @@ const makeCompare = Effect.fnUntraced(function*(
       Effect.catchTags({
         OrchestratorUnreachable: unreported,
         UnknownNode: unreported,
-        OrchestratorUnimplemented: (error) => once(`${error.message}: doing without`),
-        OrchestratorRejected: (error) => once(error.message)
+        OrchestratorUnimplemented: (error) => once(`${capitalized(error.message)}; continuing without reports`),
+        OrchestratorRejected: (error) => once(capitalized(error.message))
       })
     )
 })
@@ -175,7 +176,7 @@ const make = Effect.gen(function*() {
   const sender = yield* makeSender
   const findings = yield* FindingsLog.make
   const isFirst = yield* Ref.make(true)
-  // One report at a time, whatever asks for it.
+  // One report at a time.
   const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
 
   const run = Effect.fn("Reporter.run")(function*(interval: Duration.Duration) {
@@ -217,13 +218,13 @@ const make = Effect.gen(function*() {
     ),
     register: Effect.gen(function*() {
       const known = yield* ((yield* Ref.getAndSet(isFirst, false)) ? capabilities.current : capabilities.read)
-      yield* sender.register(yield* sender.tell(known))
+      yield* sender.register(yield* sender.compose(known))
     }),
     run,
     farewell: Effect.gen(function*() {
       const before = yield* sender.reported
       if (Option.isNone(before)) return
-      // What the hardware is like is of no more interest, and may take long to find out.
+      // The hardware no longer matters, and reading it may take long.
       yield* sender.update({
         ...before.value,
         report: { ...before.value.report, engines: sender.engineReports(), leaving: true }
@@ -231,8 +232,8 @@ const make = Effect.gen(function*() {
     }).pipe(
       Effect.interruptible,
       Effect.timeout("1 second"),
-      // The agent stops; whatever this was has been said before, or does not matter any more.
-      Effect.catchAllCause((cause) => Effect.logDebug("The last report was not taken", cause))
+      // The agent is stopping: an outage has been logged before, and nothing else matters now.
+      Effect.catchAllCause((cause) => Effect.logDebug("The orchestrator did not accept the last report", cause))
     )
   })
 })

@@ -1,6 +1,6 @@
 /**
- * One stay with the orchestrator, from the first contact to the first thing that goes wrong; then the reconnect schedule
- * opens the next. Whatever an agent exchanges with its orchestrator is a part of its session and ends with it.
+ * One session with the orchestrator, from the first contact to the first failure; the reconnect schedule then opens the
+ * next. Everything that an agent exchanges with its orchestrator belongs to its session and ends with it.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -16,16 +16,16 @@ import { Reporter } from "./Reporter.js"
 
 export interface SessionOptions {
   readonly heartbeatInterval: Duration.Duration
-  /** Between looks at what changed on this node. */
+  /** Time between polls of what changed on this node. */
   readonly capabilityInterval: Duration.Duration
 }
 
 const isRejection = (error: OrchestratorError) => error._tag !== "OrchestratorUnreachable"
 
 /**
- * Registers, then sends a heartbeat every interval, the first time at a random moment within it so that a fleet that starts
- * together spreads out, and reports what changes. Failures are retried inside the interval; nothing that the orchestrator
- * does ends the loop.
+ * Registers, then sends a heartbeat every interval, the first time at a random moment within it so that a fleet that
+ * starts together spreads out, and reports what changes. Failures are retried within the interval; nothing that the
+ * orchestrator does ends the loop.
  */
 export const run = Effect.fn("Session.run")(function*(options: SessionOptions) {
   const { address } = yield* Orchestrator

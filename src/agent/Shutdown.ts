@@ -1,4 +1,4 @@
-/** The end of an agent: one budget for everything that takes time, and the truth about what it did not reach. */
+/** Stopping an agent: one time budget for everything, and a report of what is left when it runs out. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -13,9 +13,9 @@ import * as Scope from "effect/Scope"
 import { Engines } from "../engine/Engine.js"
 import * as GoDuration from "../text/GoDuration.js"
 
-/** The agent stopped, and something of it is left on the machine. */
+/** The agent stopped and left something on the machine. */
 export class StopIncomplete extends Data.TaggedError("StopIncomplete")<{
-  /** What is left, and why, in a sentence without its full stop. */
+  /** What is left, and why: a sentence without a full stop. */
   readonly problem: string
 }> {
   override get message(): string {
@@ -23,29 +23,29 @@ export class StopIncomplete extends Data.TaggedError("StopIncomplete")<{
   }
 }
 
-/** Below the 120 s that the service unit gives (`TimeoutStopSec`), with what the process itself needs to end. */
+/** Below the service unit's 120 s (`TimeoutStopSec`), which includes the time that the process needs to exit. */
 const unitBudget = Duration.seconds(110)
 
-/** What engines have at least, however long answers may take. */
+/** The minimum for the engines, however long the drain timeout is. */
 const enginesBudget = Duration.seconds(30)
 
-/** Kept for the last report and for what closes after the engines. */
+/** Reserved for the last report and for what closes after the engines. */
 const reserve = Duration.seconds(5)
 
 /**
- * How long a stop may take. A grace period for answers that leaves engines no time within the unit's needs a unit with a
+ * How long a stop may take. A drain timeout that leaves the engines no time within the unit's limit needs a unit with a
  * longer one.
  */
 export const budgetOf = (drainTimeout: Duration.Duration): Duration.Duration =>
   Duration.max(unitBudget, Duration.sum(drainTimeout, enginesBudget))
 
-/** When the stop must be over. */
+/** The deadline of the stop. */
 export class StopBudget extends Context.Tag("@orchion/node-agent/StopBudget")<
   StopBudget,
   {
-    /** The stop begins, if it has not. */
+    /** Starts the clock, unless it runs already. */
     readonly begin: Effect.Effect<void>
-    /** What is left of the budget, a reserve for the end taken off; all of it before the stop begins. */
+    /** What is left of the budget, less the reserve; all of it before the stop begins. */
     readonly rest: Effect.Effect<Duration.Duration>
   }
 >() {
@@ -69,7 +69,7 @@ export class StopBudget extends Context.Tag("@orchion/node-agent/StopBudget")<
     )
 }
 
-/** A layer whose release the budget cuts off; what is not released by then goes on, and ends with the process. */
+/** A layer whose release is cut off by the budget; what is not released by then continues until the process exits. */
 export const boundedRelease = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R | StopBudget> =>
   Layer.scopedContext(Effect.gen(function*() {
     const budget = yield* StopBudget
@@ -87,9 +87,9 @@ export const boundedRelease = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Laye
 const joined = (names: ReadonlyArray<string>) => names.join(" and ")
 
 /**
- * Stops the engines, and fails with what is left of them. Says what it waits for.
+ * Stops the engines, and fails with the containers that are left. Logs what it waits for.
  *
- * `stop` stops all engines and removes their containers, unless they are kept, and answers with the names of containers
+ * `stop` stops all engines and removes their containers, unless they are kept, and returns the names of the containers
  * that it could not remove.
  */
 export const stopEngines = Effect.fn("Shutdown.stopEngines")(function*(options: {

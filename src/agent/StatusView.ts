@@ -1,4 +1,4 @@
-/** The agent's status, put together from those who know its parts. */
+/** The agent's status, combined from the services that own its parts. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"

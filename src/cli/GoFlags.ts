@@ -69,7 +69,7 @@ export const normalise = (argv: ReadonlyArray<string>, grammar: Grammar): Normal
       index++
     } else {
       args.push(`--${name}`)
-      // Most likely the value of a misspelt option.
+      // Most likely the value of a misspelled option.
       if (next !== undefined && !next.startsWith("-") && !grammar.commands.has(next)) index++
     }
   }

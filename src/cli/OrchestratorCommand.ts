@@ -50,7 +50,7 @@ const refuse = (
   error.reason === "no-such-address"
     ? settings.refuse("bindAddress", error.message, "an address of this machine, such as 127.0.0.1")
     : settings.refuse(key, error.message, "a free port, or 0 to have one picked", {
-      mayPass: error.reason === "in-use" || error.reason === "other"
+      isTransient: error.reason === "in-use" || error.reason === "other"
     })
 
 export const run = Effect.fn("OrchestratorCommand.run")(function*(sources: ReadonlyArray<Source>) {

@@ -45,7 +45,7 @@ export const outcome = (exit: Exit.Exit<unknown, unknown>): { readonly code: num
   const error = failure.value
   const code = error instanceof UsageError
     ? ExitCode.usage
-    : error instanceof InvalidSetting && error.mayPass !== true
+    : error instanceof InvalidSetting && error.isTransient !== true
     ? ExitCode.configuration
     : ExitCode.failure
   return { code, line: messageOf(error) }

@@ -1,6 +1,6 @@
 /**
- * A setting: its name, what it means, what it may be, and how its text is read. The command's options, its help, the
- * environment's variables and every error about a value come from this one description.
+ * A setting: its name, what it means, what it may be, and how its text is read. Flags, help, environment variables and
+ * errors about values all come from this one description.
  *
  * A room describes its settings in a table of its own; a command merges the tables of the rooms that it starts.
  */
@@ -25,9 +25,9 @@ export interface Setting<A, K extends Kind = Kind, Name extends string = string>
   readonly format: Format<A>
   /** What it is when no source sets it, as a source would write it; for the kind `default`. */
   readonly defaultText: K extends "default" ? string : undefined
-  /** How the value of an unset one is found out at run time, for the help. */
+  /** How the value is determined at run time when it is not set, for the help. */
   readonly defaultNote: string | undefined
-  /** On or off: the flag stands alone. */
+  /** On or off: the flag takes no value. */
   readonly isSwitch: boolean
   /** Its value is never shown: not in errors, not in the log. */
   readonly isSecret: boolean
@@ -38,19 +38,19 @@ export type ValueOf<S> = S extends Setting<infer A, infer K>
   ? K extends "default" ? A : K extends "optional" ? Option.Option<A> : ReadonlyArray<A>
   : never
 
-/** A setting has a value that it cannot have. */
+/** A setting has an invalid value. */
 export class InvalidSetting extends Data.TaggedError("InvalidSetting")<{
   readonly name: string
   /** As it was given; `undefined` for a secret. */
   readonly value: string | undefined
   /** `from the command line`, `from ORCHION_AGENT_PORT`. */
   readonly origin: string
-  /** What is wrong with it, where the value's form alone does not say. */
+  /** What is wrong with it, where its form alone does not show it. */
   readonly problem?: string
   /** What would be valid, to follow "give". */
   readonly expected: string
-  /** The value may work later without a change: a port is taken, a disk is full. */
-  readonly mayPass?: boolean
+  /** A retry may succeed with the same value: a port is taken, a disk is full. */
+  readonly isTransient?: boolean
 }> {
   override get message(): string {
     const problem = this.problem === undefined ? "" : `: ${this.problem}`
@@ -71,8 +71,8 @@ export interface Provenance {
 const unset: Provenance = { text: "", origin: "the default", isGiven: false }
 
 /**
- * Reads a setting from the first source that sets it. Every source's text is checked, those that are overruled too: a
- * bad value is a mistake wherever it stands.
+ * Reads a setting from the first source that sets it. The text of every source is checked, overruled ones too: a bad
+ * value is a mistake wherever it is.
  */
 const resolve = <S extends Setting<unknown>>(
   setting: S,
@@ -87,7 +87,7 @@ const resolve = <S extends Setting<unknown>>(
     }
     for (const source of sources) {
       const texts = source.lookup(setting.name)
-      // As Go's flags: what may be unset is unset by an empty text, wherever that comes from.
+      // As with Go's flags, an empty text unsets an optional setting, whatever its source.
       yield* take(
         setting.kind === "optional" ? texts.filter((text) => text !== "") : texts,
         source.origin(setting.name),
@@ -126,15 +126,15 @@ export const names = (table: Table): ReadonlyArray<string> => Object.values(tabl
 /** What a table is read as. */
 export type ValuesOf<T extends Table> = { readonly [Key in keyof T]: ValueOf<T[Key]> }
 
-/** What {@link Settings.refuse} says besides the problem. */
+/** Further parts of the error of {@link Settings.refuse}. */
 export interface Refusal {
-  /** What the setting came to, where that is not its text. */
+  /** The effective value, where it differs from the setting's text. */
   readonly value?: string
-  /** The value may work later without a change: a port is taken, a disk is full. */
-  readonly mayPass?: boolean
+  /** A retry may succeed with the same value: a port is taken, a disk is full. */
+  readonly isTransient?: boolean
 }
 
-/** The values of a table's settings, where they came from, and the means to refuse one of them later. */
+/** The values of a table's settings, their sources, and a way to refuse one of them later. */
 export type Settings<T extends Table> = ValuesOf<T> & {
   /**
    * The error for a value that is well-formed but turned out not to work, naming its source. `expected` follows the
@@ -170,7 +170,7 @@ export const readTable = <T extends Table>(
           origin: provenance(key).origin,
           problem,
           expected,
-          ...(refusal.mayPass === true ? { mayPass: true } : {})
+          ...(refusal.isTransient === true ? { isTransient: true } : {})
         })
     }
   })

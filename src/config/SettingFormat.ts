@@ -1,6 +1,6 @@
 /**
- * The forms that the texts of settings take. Each is read by a plain function, since a start reads all of them; as a
- * schema it is made when it is asked for, with what a JSON Schema says of it.
+ * The formats of settings. Each is parsed by a plain function, since every start parses all of them; a Schema, with its
+ * JSON Schema, is made on request.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as HostPort from "../net/HostPort.js"
 import * as GoDuration from "../text/GoDuration.js"
 
-/** What a JSON Schema says of the values of a format, as a configuration file writes them. */
+/** The JSON Schema of a format's values, as a configuration file writes them. */
 export interface JsonForm {
   readonly type: "string" | "integer" | "boolean"
   readonly enum?: ReadonlyArray<string>
@@ -27,7 +27,7 @@ export interface Format<A> {
   /** What is valid, with its bounds, to follow "give". */
   readonly expected: string
   readonly json: JsonForm
-  /** Reads a text. The left is {@link Format.expected}. */
+  /** Parses a text. The left is {@link Format.expected}. */
   readonly parse: (text: string) => Either.Either<A, string>
   /** Writes a value so that `parse` reads it again. (A method, so that a table can hold formats of any values.) */
   print(value: A): string
@@ -37,7 +37,7 @@ export interface Format<A> {
 export const toSchema = <A>(format: Format<A>): Schema.Schema<A, string> =>
   Schema.transformOrFail(
     Schema.String,
-    // What `parse` makes has been checked by it.
+    // `parse` has validated its result.
     Schema.Any as Schema.Schema<A>,
     {
       strict: true,
@@ -63,7 +63,7 @@ const make = <A>({ parse, ...definition }: {
   parse: (text) => Either.fromOption(parse(text), () => definition.expected)
 })
 
-/** A format of texts that are taken as they are. */
+/** A format whose values are the texts themselves. */
 const texts = (definition: {
   readonly placeholder: string
   readonly expected: string
@@ -71,14 +71,14 @@ const texts = (definition: {
   readonly isValid: (text: string) => boolean
 }): Format<string> => make({ ...definition, parse: Option.liftPredicate(definition.isValid), print: (value) => value })
 
-const integer = (least: number, most: number, placeholder: string, expected: string): Format<number> =>
+const integer = (min: number, max: number, placeholder: string, expected: string): Format<number> =>
   make({
     placeholder,
     expected,
-    json: { type: "integer", minimum: least, maximum: most },
+    json: { type: "integer", minimum: min, maximum: max },
     parse: (text) => {
       const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-      return value >= least && value <= most ? Option.some(value) : Option.none()
+      return value >= min && value <= max ? Option.some(value) : Option.none()
     },
     print: String
   })
@@ -89,16 +89,16 @@ export const listenPort = integer(0, 65_535, "port", "a port from 1 to 65535, or
 /** A port that must be known beforehand. */
 export const fixedPort = integer(1, 65_535, "port", "a port from 1 to 65535")
 
-export const positiveInteger = (most: number): Format<number> =>
-  integer(1, most, "number", `a whole number from 1 to ${most}`)
+export const positiveInteger = (max: number): Format<number> =>
+  integer(1, max, "number", `a whole number from 1 to ${max}`)
 
 /** A duration within bounds, both inclusive. */
-export const durationBetween = (least: string, most: string): Format<Duration.Duration> => {
+export const durationBetween = (min: string, max: string): Format<Duration.Duration> => {
   const bound = (text: string) => Option.getOrThrow(GoDuration.parse(text))
-  const within = Duration.between({ minimum: bound(least), maximum: bound(most) })
+  const within = Duration.between({ minimum: bound(min), maximum: bound(max) })
   return make({
     placeholder: "duration",
-    expected: `a duration from ${least} to ${most}, such as 500ms, 5s or 1m30s`,
+    expected: `a duration from ${min} to ${max}, such as 500ms, 5s or 1m30s`,
     json: { type: "string", examples: ["500ms", "5s", "1m30s"] },
     parse: (text) => text.length > 64 ? Option.none() : Option.filter(GoDuration.parse(text), within),
     print: GoDuration.format
@@ -106,8 +106,8 @@ export const durationBetween = (least: string, most: string): Format<Duration.Du
 }
 
 /**
- * Where to connect: `host:port`, a host alone, which means the default port, or `:port`, which means this machine. The
- * agents in the field take gRPC's names as well: `dns:///host:port`.
+ * Where to connect: `host:port`, a host alone, which means the default port, or `:port`, which means this machine.
+ * Agents in the field also accept gRPC's names: `dns:///host:port`.
  */
 export const target = (defaultPort: number): Format<HostPort.HostPort> =>
   make({
@@ -156,7 +156,7 @@ export const listenAddress = texts({
     value.length <= 64 && /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*|localhost)$/.test(value)
 })
 
-/** An HTTP server's address, without a slash at the end. What a URL says of users would be seen in process lists. */
+/** An HTTP server's address, without a slash at the end. A URL with credentials would show them in process lists. */
 export const httpUrl: Format<string> = make({
   placeholder: "url",
   expected: "a URL such as http://127.0.0.1:11434, without user, query and fragment",
@@ -169,13 +169,13 @@ export const httpUrl: Format<string> = make({
   print: (url) => url
 })
 
-/** Text of 1 to `most` characters, none of them a control character. */
-export const text = (placeholder: string, expected: string, most = 4096): Format<string> =>
+/** Text of 1 to `maxLength` characters, none of them a control character. */
+export const text = (placeholder: string, expected: string, maxLength = 4096): Format<string> =>
   texts({
     placeholder,
     expected,
-    json: { type: "string", minLength: 1, maxLength: most },
-    isValid: (value) => value.length <= most && value.trim().length > 0 && !/\p{Cc}/u.test(value)
+    json: { type: "string", minLength: 1, maxLength },
+    isValid: (value) => value.length <= maxLength && value.trim().length > 0 && !/\p{Cc}/u.test(value)
   })
 
 /** A name that identifies: 1 to 253 characters, none of them a control character, and not only blanks. */
@@ -189,18 +189,18 @@ export const identifier = (placeholder: string): Format<string> =>
 
 const sizeUnits: Readonly<Record<string, number>> = { k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
 
-/** A number of bytes, at least `least`: `16GiB`, `16g` and `16GB` mean the same, as the docker command reads them. */
-export const byteSize = (least: number): Format<number> =>
+/** A number of bytes, at least `min`: `16GiB`, `16g` and `16GB` mean the same, as the docker command reads them. */
+export const byteSize = (min: number): Format<number> =>
   make({
     placeholder: "size",
-    expected: `a size with its unit, at least ${Math.ceil(least / 1024 ** 2)}MiB, such as 512MiB or 16GiB`,
+    expected: `a size with its unit, at least ${Math.ceil(min / 1024 ** 2)}MiB, such as 512MiB or 16GiB`,
     json: { type: "string", examples: ["512MiB", "16GiB"] },
     parse: (value) => {
       const match = value.length > 64 ? null : /^(\d+(?:\.\d+)?)\s*([kmgt])(?:i?b)?$/i.exec(value)
       const bytes = Math.round(Number(match?.[1]) * (sizeUnits[match?.[2]?.toLowerCase() ?? ""] ?? Number.NaN))
-      return Number.isSafeInteger(bytes) && bytes >= least ? Option.some(bytes) : Option.none()
+      return Number.isSafeInteger(bytes) && bytes >= min ? Option.some(bytes) : Option.none()
     },
-    // Exact, also where the bytes are no whole number of KiB.
+    // Exact, even where the bytes are not a whole number of KiB.
     print: (bytes) => `${bytes / 1024}KiB`
   })
 

@@ -4,7 +4,7 @@ import { nearest } from "../text/Nearest.js"
 import { quoted } from "../text/Printable.js"
 
 export interface Source {
-  /** How a person is told of it: `from the command line`. */
+  /** How errors name it: `from the command line`. */
   readonly origin: (name: string) => string
   /** The texts given for a setting, the last one winning; none when the source does not set it. */
   readonly lookup: (name: string) => ReadonlyArray<string>
@@ -13,7 +13,7 @@ export interface Source {
 /** A program gave a setting that does not exist. */
 export class UnknownSetting extends Data.TaggedError("UnknownSetting")<{
   readonly name: string
-  /** What was most likely meant. */
+  /** The most similar name that exists. */
   readonly nearest: string | undefined
 }> {
   override get message(): string {
@@ -26,7 +26,7 @@ export class UnknownSetting extends Data.TaggedError("UnknownSetting")<{
 /** The environment variable that sets a setting. */
 export const environmentVariable = (name: string): string => `ORCHION_${name.toUpperCase().replaceAll("-", "_")}`
 
-/** Own properties only: a name such as `constructor` is no setting. */
+/** Own properties only: a name such as `constructor` is not a setting. */
 const own = <A>(values: Readonly<Record<string, A>>, name: string): A | undefined =>
   Object.hasOwn(values, name) ? values[name] : undefined
 
@@ -48,13 +48,13 @@ export const program = (values: Readonly<Record<string, string | undefined>>): S
   lookup: (name) => one(own(values, name))
 })
 
-/** A value that the program fixes or prefers, with its own words for where it comes from. */
+/** Values that the program fixes or prefers, with its own description of their origin. */
 export const fixed = (origin: string, values: Readonly<Record<string, string>>): Source => ({
   origin: () => origin,
   lookup: (name) => one(own(values, name))
 })
 
-/** Names of `ORCHION_…` variables that belong to none of these settings: most likely misspelt. */
+/** Names of `ORCHION_…` variables that belong to none of these settings: most likely misspelled. */
 export const unknownVariables = (
   variables: Readonly<Record<string, string | undefined>>,
   names: Iterable<string>

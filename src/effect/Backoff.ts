@@ -1,4 +1,4 @@
-/** Waits that double up to a limit, jittered by a fifth: how everything in this agent waits before a retry. */
+/** Exponential backoff with a limit and a fifth of jitter, used for every retry. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -11,7 +11,7 @@ export interface BackoffOptions {
   readonly cap: Duration.DurationInput
 }
 
-/** Recurs without end; its output is the wait that follows, jitter included. */
+/** Recurs forever; its output is the next wait, jitter included. */
 export const schedule = ({ base, cap }: BackoffOptions): Schedule.Schedule<Duration.Duration> =>
   Schedule.exponential(base).pipe(Schedule.union(Schedule.spaced(cap)), Schedule.jittered, Schedule.delays)
 

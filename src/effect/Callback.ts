@@ -1,6 +1,6 @@
-/** Handlers of events, in which an exception would end the process: Node has nobody else to give it to. */
+/** Event handlers, in which an uncaught exception would end the process. */
 
-/** The handler; what it throws goes to `failed`, which must not throw. */
+/** Wraps a handler: what it throws goes to `failed`, which must not throw. */
 export const guarded = <Arguments extends ReadonlyArray<unknown>>(
   handler: (...args: Arguments) => void,
   failed: (error: unknown) => void

@@ -1,5 +1,5 @@
 /**
- * Notices that the wall clock jumped: the machine slept, was restored from a snapshot, or had its clock set.
+ * Detects jumps of the wall clock: the machine slept, was restored from a snapshot, or had its clock set.
  *
  * What was known before may no longer be true after a jump, and time measured across it means nothing.
  */
@@ -12,14 +12,14 @@ export interface ClockJump {
    * positive when it went forward, negative when it went back, 0 within the threshold. Marks.
    *
    * Without `expected` that is what passed on the monotonic clock, which stands still while a machine sleeps. With
-   * `expected`, the wait that the caller meant to make, a process that was suspended is noticed, too.
+   * `expected`, the wait that the caller meant to make, a suspended process is detected too.
    */
   readonly check: (expected?: Duration.DurationInput) => Effect.Effect<number>
-  /** From here on. */
+  /** Starts measuring from now. */
   readonly mark: Effect.Effect<void>
 }
 
-/** Less than this is lag: of the event loop, of a clock that is being adjusted. */
+/** Less than this is lag of the event loop, or a clock being adjusted. */
 const defaultThreshold = Duration.seconds(10)
 
 const now = Effect.clockWith((clock) =>
@@ -33,7 +33,7 @@ const now = Effect.clockWith((clock) =>
 export const make = (threshold: Duration.DurationInput = defaultThreshold): Effect.Effect<ClockJump> =>
   Effect.map(now, (start) => {
     let last = start
-    const least = Duration.toMillis(threshold)
+    const minMillis = Duration.toMillis(threshold)
     return {
       mark: Effect.map(now, (at) => {
         last = at
@@ -45,7 +45,7 @@ export const make = (threshold: Duration.DurationInput = defaultThreshold): Effe
           // A wait may be cut short: only a clock that went back is a jump back.
           const back = expected === undefined ? jump : Math.min(0, at.wall - last.wall)
           last = at
-          return jump >= least || back <= -least ? jump : 0
+          return jump >= minMillis || back <= -minMillis ? jump : 0
         })
     }
   })

@@ -1,8 +1,8 @@
 /**
  * Loops that run beside the main program. A loop that dies is never silent: its cause is logged, and its owner fails.
  *
- * `Effect.forkScoped(Effect.forever(…))` alone dies without a trace: nothing is logged at the default level, and the
- * owner lives on without it.
+ * `Effect.forkScoped(Effect.forever(…))` alone dies silently: nothing is logged at the default level, and its owner
+ * keeps running without it.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -13,14 +13,14 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 
 /**
- * The loops of one owner: the agent, the embedded orchestrator, or a command. Its layer is memoized like any other: those
- * who are built together with it share it, and {@link Daemons.join} of each fails with a loop of any of them.
+ * The loops of one owner: the agent, the embedded orchestrator, or a command. Its layer is memoized like any other:
+ * services built together share it, and {@link Daemons.join} fails when a loop of any of them dies.
  */
 export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
   Daemons,
   {
     /**
-     * Starts a loop that lives as long as the caller's scope. `name` completes "The … loop died" and is the log
+     * Starts a loop that runs as long as the caller's scope. `name` completes "The … loop died" and is the log
      * annotation `loop`. A defect in it is logged with its cause at level `error`, and {@link join} fails with it.
      */
     readonly start: <A, R>(
@@ -48,7 +48,7 @@ export class Daemons extends Context.Tag("@orchion/node-agent/Daemons")<
   )
 }
 
-/** {@link Daemons.start} of the owner at hand. */
+/** {@link Daemons.start} of the current owner. */
 export const start = <A, R>(
   name: string,
   loop: Effect.Effect<A, never, R>

@@ -1,14 +1,14 @@
-/** Work with time limits of its own, where the caller cannot be interrupted. */
+/** Work with its own timeouts inside an uninterruptible caller. */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 
 /**
- * Runs an interruptible effect that only its own time limits cut off.
+ * Runs an interruptible effect that only its own timeouts can interrupt.
  *
- * A time limit needs an effect that can be interrupted, and what can be interrupted is so by every interruption of its
- * fiber: in a finalizer, by a second one. A child fiber is no way out, since an interruption reaches the children of a
- * fiber at once, whatever they are in the middle of. So the work gets a fiber that is nobody's child.
+ * A timeout needs an interruptible effect, and an interruptible effect is interrupted by any interruption of its fiber:
+ * in a finalizer, by a second one. A child fiber does not help, since interrupting a fiber interrupts its children. So
+ * the work runs in a daemon fiber.
  */
 export const insulated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptible(
@@ -19,6 +19,6 @@ export const insulated = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
     )
   )
 
-/** Like {@link insulated} where the caller cannot be interrupted, and as it is where it can. */
+/** {@link insulated} in an uninterruptible caller, and unchanged in an interruptible one. */
 export const asTheCaller = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.checkInterruptible((interruptible) => (interruptible ? effect : insulated(effect)))

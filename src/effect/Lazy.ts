@@ -1,6 +1,6 @@
 /**
- * A value made at its first use and kept. For plain values that take a moment to build; what can fail, or must be
- * released, is an effect (`Effect.cached`).
+ * A value that is computed at its first use and kept. For plain values that are costly to build; for what can fail or
+ * must be released, use `Effect.cached`.
  */
 export const lazy = <A>(make: () => A): () => A => {
   let made: { readonly value: A } | undefined

@@ -21,8 +21,7 @@ const remove = (docker: DockerService, container: ContainerSummary, reason: stri
   })
 
 /**
- * The running container that is what the spec asks for, to be adopted. This engine's other containers are stopped and
- * removed.
+ * The running container that matches the spec, to be adopted. This engine's other containers are stopped and removed.
  */
 export const adoptable = (
   docker: DockerService,

@@ -1,4 +1,4 @@
-/** How engines are asked: bounded in time and bytes, repeated until they answer. */
+/** Requests to engines' APIs: bounded in time and bytes, retried until they answer. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -8,7 +8,7 @@ import type { EngineAddress } from "./EngineDriver.js"
 /** Characters of a model's name. */
 const maxNameLength = 512
 
-/** Names that a model can have, each once, in their order. */
+/** Valid model names, without duplicates, in order. */
 export const saneNames = (names: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...new Set(names.filter((name) => name !== "" && name.length <= maxNameLength && !/\p{Cc}/u.test(name)))
 ]
@@ -23,7 +23,7 @@ export const getter = ({ apiKey, baseUrl }: EngineAddress, deadline: Duration.Du
     )
   )
 
-/** Asks again and again, for as long as it takes. */
+/** Retries until it succeeds. */
 export const untilItAnswers = <A, E>(
   question: Effect.Effect<A, E>,
   interval: Duration.DurationInput = "500 millis"

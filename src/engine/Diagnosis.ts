@@ -1,8 +1,8 @@
 /**
- * Why an engine ended or could not start, and what to do about it: from its exit and the last lines that it wrote.
+ * Why an engine ended or could not start, and what to do about it, derived from its exit and its last log lines.
  *
- * The last line is rarely the cause. vLLM ends with a generic one whatever happened before, so the lines are searched
- * from the end for one that is known. Which lines are known is the drivers' to say.
+ * The last line is rarely the cause. vLLM always ends with a generic one, so the lines are searched from the end for a
+ * known one. The drivers define the known lines.
  */
 import type * as Duration from "effect/Duration"
 import type { ContainerExit } from "../docker/api/Container.js"
@@ -40,15 +40,15 @@ export type Cause =
 
 export interface Diagnosis {
   readonly cause: Cause
-  /** What happened, in a sentence. */
+  /** What happened: one sentence. */
   readonly message: string
-  /** What to do, in a sentence; empty when there is nothing to do. */
+  /** What to do: one sentence; empty when there is nothing to do. */
   readonly remedy: string
-  /** The next start will most likely end the same way unless somebody acts. */
+  /** A restart alone will most likely fail the same way. */
   readonly lasting: boolean
 }
 
-/** It in full, as sentences. */
+/** Message and remedy as full sentences. */
 export const text = ({ message, remedy }: Diagnosis): string =>
   [message, remedy].filter((part) => part !== "").map((part) => /[.!?…]$/.test(part) ? part : `${part}.`).join(" ")
 
@@ -75,7 +75,7 @@ export interface Evidence {
   readonly lines: ReadonlyArray<string>
   /** Bytes; absent when unlimited. */
   readonly memoryLimitBytes?: number
-  /** Those that it was given. */
+  /** The GPUs that it was given. */
   readonly gpus: ReadonlyArray<GpuInfo>
 }
 
@@ -93,23 +93,23 @@ export interface KnownLine {
   ) => Diagnosis
 }
 
-/** What diagnoses say of one engine. */
+/** What diagnoses need to know about one engine. */
 export interface EngineDiagnosis {
   /** As people write it: `vLLM`. */
   readonly title: string
-  /** In the order of how much they say: the first that is found in any line wins. */
+  /** The most specific first: the first that matches any line wins. */
   readonly known: ReadonlyArray<KnownLine>
-  /** The flags that change what a diagnosis is about, for remedies: `--vllm-memory`. */
+  /** The flags that remedies name: `--vllm-memory`. */
   readonly flags: {
     readonly enable?: string
     readonly memory?: string
     readonly volume?: string
-    /** What may have changed the port that it listens on inside its container. */
+    /** What may have changed its port inside the container. */
     readonly port?: string
   }
 }
 
-/** Programs that hold memory of these GPUs, as a person names them: `python (pid 4711, 20.0 GiB)`. */
+/** Programs that hold memory of these GPUs, for display: `python (pid 4711, 20.0 GiB)`. */
 export const holdersOf = (gpus: ReadonlyArray<GpuInfo>): string =>
   gpus.flatMap(({ foreignProcesses }) => foreignProcesses).map(({ memoryUsedBytes, name, pid }) =>
     `${name} (pid ${pid}${memoryUsedBytes === undefined ? "" : `, ${Bytes.format(memoryUsedBytes)}`})`
@@ -177,7 +177,7 @@ const isError = (line: string): boolean =>
   /\b(?:ERROR|CRITICAL|FATAL|panic)\b|^[\w.]*(?:Error|Exception)\b/.test(line)
   && !line.includes("Engine core initialization failed")
 
-/** The line that says most when no known one is there. */
+/** The most informative line when none is known. */
 const lastLine = (lines: ReadonlyArray<string>): string => {
   const plain = lines.map(withoutPrefix).filter((line) => line.trim() !== "")
   return cut(plain.findLast((text) => isError(text) && !isWarning(text)) ?? plain.at(-1) ?? "", 300)
@@ -201,7 +201,7 @@ export const ofEnd = (engine: EngineDiagnosis, evidence: Evidence): Diagnosis =>
         : `Raise ${flags.memory}, or use a smaller model.`
     )
   }
-  // One that was told to stop has no other reason, whatever it complained of before.
+  // An engine that was asked to stop has no other reason, whatever it logged before.
   const named = exit.exitCode === 0 || exit.exitCode === 128 + 15 ? undefined : ofLines(engine, evidence)
   if (named !== undefined) return named
   const last = lastLine(lines)
@@ -213,10 +213,10 @@ export const ofEnd = (engine: EngineDiagnosis, evidence: Evidence): Diagnosis =>
   }
   const how = signal === undefined ? `exit code ${exit.exitCode}` : `signal ${signalNames[signal] ?? signal}`
   const why = exit.error === undefined || exit.error === "" ? "" : ` (${exit.error})`
-  return transient("crashed", `${title} ended with ${how}${why}.${quoted}`, "Its log has the lines before that.")
+  return transient("crashed", `${title} ended with ${how}${why}.${quoted}`, "The lines before that are in its log.")
 }
 
-/** A start during which nothing moved for too long. */
+/** A start without progress for too long. */
 export const stalled = (
   { title }: EngineDiagnosis,
   silence: Duration.Duration,
@@ -236,14 +236,14 @@ export const stalled = (
 export const unhealthy = ({ title }: EngineDiagnosis, failures: number, reason: string): Diagnosis =>
   transient("unhealthy", `${title} failed ${failures} health checks in a row: ${reason}.`)
 
-/** It answers its health checks and works on nothing. */
+/** It passes its health checks and makes no progress. */
 export const hung = ({ title }: EngineDiagnosis, running: number, silence: Duration.Duration): Diagnosis =>
   transient(
     "unhealthy",
     `${title} hangs: it has ${running} requests in flight and produced no token for ${GoDuration.format(silence)}.`
   )
 
-/** It says that it accepts connections, and the agent has none. */
+/** It logs that it accepts connections, but the agent cannot connect. */
 export const unreachable = (
   { title }: EngineDiagnosis,
   address: string,
@@ -282,7 +282,7 @@ const lastingErrors: ReadonlySet<string> = new Set([
   "OutOfDisk"
 ])
 
-/** Docker could not do what it was asked; its errors say what to do. */
+/** A request to Docker failed; its errors say what to do. */
 export const ofDockerError = (
   engine: EngineDiagnosis,
   error: DockerError.RunError | DockerError.PullError | DockerError.ContainerNotFound
@@ -299,10 +299,10 @@ export const ofDockerError = (
 const removed = ({ flags: { enable }, title }: EngineDiagnosis): Diagnosis =>
   transient(
     "removed",
-    `Somebody else removed ${title}'s container.`,
+    `${title}'s container was removed by another program or person.`,
     `Stop the agent${enable === undefined ? "" : `, or leave out ${enable},`} if it should not run.`
   )
 
-/** The agent failed the engine. */
+/** A defect in the agent. */
 export const defect = ({ title }: EngineDiagnosis, what: string): Diagnosis =>
   transient("crashed", `Internal error while supervising ${title}: ${what}.`, "Please report it.")

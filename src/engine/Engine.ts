@@ -13,16 +13,16 @@ import type { Diagnosis } from "./Diagnosis.js"
 export type EngineName = string
 
 /**
- * How busy an engine is with this node's requests. Written by those who send it requests, read by the health checks: an
- * engine that fails a check while it still produces tokens is busy, not dead.
+ * How busy an engine is with this node's requests. Written by the senders of requests, read by the health checks: an
+ * engine that fails a check while it still produces tokens is busy, not hung.
  */
 export interface EngineActivity {
   inFlight: number
-  /** When a request's answer last moved: milliseconds since 1970; 0 when none ever did. */
+  /** When an answer last made progress: milliseconds since 1970; 0 for never. */
   lastProgressAt: number
 }
 
-/** An engine from the side of those who send it requests. */
+/** An engine as the senders of requests see it. */
 export interface RunningEngine {
   readonly name: EngineName
   /** As people write it: `vLLM`. */
@@ -35,20 +35,20 @@ export interface RunningEngine {
   readonly baseUrl: string
   /** The key that its API wants; absent when it wants none. */
   readonly apiKey?: Redacted.Redacted<string>
-  /** The model that it is set up to serve. */
+  /** The model that it is configured to serve. */
   readonly model: string
   /** The names it answers to while it is ready, all models on its disk included; empty otherwise. */
   readonly models: ReadonlyArray<string>
-  /** Progress, or what is wrong, in a sentence; may be empty. */
+  /** Progress, or what is wrong: one sentence, may be empty. */
   readonly detail: string
   readonly activity: EngineActivity
   /** How many choices it makes of one chat request; absent: as many as are asked for. */
   readonly maxChoices?: number
-  /** Fetches a model that it does not have yet; absent where it cannot. Interrupting it gives the download up. */
+  /** Fetches a model that it does not have yet; absent where it cannot. Interruption cancels the download. */
   readonly pull?: (model: string) => Effect.Effect<void, ModelUnavailable>
 }
 
-/** The engine runs, and the model that it should serve cannot be had. */
+/** The engine is running, but the model that it should serve is unavailable. */
 export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
   readonly diagnosis: Diagnosis
 }> {
@@ -57,7 +57,7 @@ export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
   }
 }
 
-/** No engine could be started for a model that was asked for. */
+/** No engine could be started for a requested model. */
 export class EngineNotStarted extends Data.TaggedError("EngineNotStarted")<{
   /** Why, in a sentence without a full stop. */
   readonly reason: string
@@ -73,14 +73,14 @@ export class EngineNotStarted extends Data.TaggedError("EngineNotStarted")<{
 export class Engines extends Context.Tag("@orchion/node-agent/Engines")<
   Engines,
   {
-    /** All engines of this node, in whatever state they are. A plain read: nothing is asked. */
+    /** All engines of this node, in any state. A plain read of memory. */
     readonly current: () => ReadonlyArray<RunningEngine>
-    /** The same as they are reported upstream. A plain read. */
+    /** The same as reported upstream. A plain read of memory. */
     readonly reports: () => ReadonlyArray<EngineReport>
     /** {@link reports} now, then at each change. Conflated: a slow reader sees the latest only. */
     readonly changes: Stream.Stream<ReadonlyArray<EngineReport>>
     /**
-     * Starts the engine that a model's name asks for, and ends when it serves the model. Absent unless engines are
+     * Starts the engine that a model's name implies, and ends when it serves the model. Absent unless engines are
      * started on demand.
      */
     readonly startFor?: (model: string) => Effect.Effect<void, EngineNotStarted>

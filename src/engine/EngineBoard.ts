@@ -1,4 +1,4 @@
-/** What is known of the engines now: written by their supervisor, read by everybody else. */
+/** The current state of the engines: written by their supervisor, read by everyone else. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as MutableRef from "effect/MutableRef"
@@ -12,7 +12,7 @@ import type { EngineDriver } from "./EngineDriver.js"
 import type { EnginePlan } from "./EnginePlan.js"
 import * as Status from "./EngineStatus.js"
 
-/** What is known of one engine. */
+/** The state of one engine. */
 export interface EngineRecord {
   readonly driver: Pick<EngineDriver, "name" | "title" | "model" | "maxChoices" | "pull">
   readonly activity: EngineActivity
@@ -26,7 +26,7 @@ export interface EngineRecord {
   readonly findings: ReadonlyArray<Finding>
 }
 
-/** What changes of it: an event moves its status, the rest is replaced. */
+/** A change of it: an event advances its status, the rest is replaced. */
 export type Change = Partial<Pick<EngineRecord, "findings" | "plan" | "recentLog" | "restarts">> & {
   readonly event?: Status.EngineEvent
 }
@@ -40,7 +40,7 @@ export interface EngineBoard {
   readonly get: (name: EngineName) => EngineRecord
   readonly change: (name: EngineName, change: Change) => Effect.Effect<void>
   readonly engines: Pick<Context.Tag.Service<Engines>, "changes" | "current" | "reports">
-  /** What a person should know of the engines now. */
+  /** The current findings about the engines. */
   readonly findings: () => ReadonlyArray<Finding>
 }
 
@@ -97,7 +97,7 @@ const applied = (record: EngineRecord, { event, ...rest }: Change): EngineRecord
 
 export const make = (drivers: ReadonlyArray<EngineRecord["driver"]> = []): Effect.Effect<EngineBoard> =>
   Effect.gen(function*() {
-    // Read by requests without an Effect; those who wait for changes are notified by the other.
+    // Requests read this without an Effect; the stream notifies those who wait for changes.
     const now = MutableRef.make(stateOf(new Map(drivers.map((driver) => [driver.name, newRecord(driver)]))))
     const published = yield* SubscriptionRef.make(MutableRef.get(now))
     const update = (change: (records: Map<EngineName, EngineRecord>) => void) =>

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import type { EngineName } from "./Engine.js"
 
-/** Whose engine, and which. */
+/** The node that the engine belongs to, and the engine. */
 export interface EngineIdentity {
   readonly nodeId: string
   readonly engine: EngineName
@@ -19,7 +19,7 @@ export const Label = {
 /** The value of the owner's label. */
 export const owner = "node-agent"
 
-/** Always the same for a node's engine, so that there is at most one. */
+/** Fixed for a node's engine, so that there is at most one container. */
 export const name = ({ engine, nodeId }: EngineIdentity): string =>
   // Orchion's own agent removes what `docker ps` finds by the names orchion-vllm and orchion-ollama: these must not match.
   // The id may have characters that are not allowed in names, hence its hash.

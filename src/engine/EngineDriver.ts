@@ -1,5 +1,5 @@
 /**
- * The seam for inference engines: everything that differs from engine to engine.
+ * The interface of an inference engine's driver: everything that differs between engines.
  *
  * A driver describes one engine of one node; the supervisor does the rest: Docker, health, restarts, reports. The drivers
  * of this package are listed in `drivers.ts`; a program adds its own with {@link EngineDrivers}. `docs/adding-an-engine.md`
@@ -18,12 +18,12 @@ import type { EnginePlan, EngineRefused } from "./EnginePlan.js"
 import type { Bytes } from "./EngineStatus.js"
 import type { MachineFacts } from "./Machine.js"
 
-/** Reports how far a start is, in a sentence; each call is a sign of life. */
+/** Reports the progress of a start in one sentence; each call counts as a sign of life. */
 export type OnProgress = (detail: string, bytes?: Bytes) => Effect.Effect<void>
 
 /** What an engine is working on. One that has requests and produces no tokens is hung, whatever its health check says. */
 export interface EngineLoad {
-  /** Requests that it works on. */
+  /** Requests in flight. */
   readonly running: number
   /** Prompt and generated tokens since its start. */
   readonly tokens: number
@@ -31,7 +31,7 @@ export interface EngineLoad {
   readonly cacheUsage: number
 }
 
-/** What is asked of a running engine. Every answer is bounded in bytes and time. */
+/** Queries to a running engine. Every answer is bounded in bytes and time. */
 export interface EngineProbe {
   /** Ends when the engine serves its model, with the names that it answers to. Waits as long as that takes. */
   readonly ready: (onProgress: OnProgress) => Effect.Effect<ReadonlyArray<string>, ModelUnavailable>
@@ -39,15 +39,15 @@ export interface EngineProbe {
   readonly check: Effect.Effect<ReadonlyArray<string>, EngineHttp.EngineSilent>
   /** Whether the model that it is set up to serve is one of these names. */
   readonly serves: (models: ReadonlyArray<string>) => boolean
-  /** Whether it uses the GPU that it was given; `undefined` while nothing is loaded that would tell. */
+  /** Whether it uses the GPU that it was given; `undefined` while no model is loaded. */
   readonly look?: Effect.Effect<ReadonlyArray<Finding> | undefined>
-  /** `undefined` when it does not answer; absent where the engine does not tell. */
+  /** `undefined` when it does not answer; absent where the engine has no such metrics. */
   readonly load?: Effect.Effect<EngineLoad | undefined>
 }
 
 /** What an engine's log lines mean. Each function is called for every line and must be linear in its length. */
 export interface EngineLogReader {
-  /** How far the start is, in a few words; `undefined` for lines that do not say. */
+  /** The progress of the start, in a few words; `undefined` for other lines. */
   readonly stageOf?: (line: string) => string | undefined
   /** The kind of device that it computes on: `cuda`, `rocm`, `cpu`. */
   readonly deviceOf?: (line: string) => string | undefined
@@ -79,13 +79,13 @@ export interface EngineDriver {
   readonly model: string
   /** How many choices it makes of one chat request; absent: as many as are asked for. */
   readonly maxChoices?: number
-  /** It would use a GPU that this machine gets later: it is restarted for one. */
+  /** Whether it is restarted when a GPU becomes available. */
   readonly wantsGpu: boolean
-  /** Absent where nothing of this machine is listened on. */
+  /** Absent for engines without a port on this machine. */
   readonly publishes?: PublishedPort
-  /** The container, or the address of an engine that runs already; or why neither is possible on this machine. */
+  /** The container, or the address of an already running engine; or why neither is possible on this machine. */
   readonly plan: (machine: MachineFacts) => Effect.Effect<EnginePlan, EngineRefused>
-  /** `checkDeadline` bounds each question. */
+  /** `checkDeadline` bounds each query. */
   readonly probe: (plan: EnginePlan, checkDeadline: Duration.Duration) => EngineProbe
   readonly log: EngineLogReader
   readonly diagnosis: EngineDiagnosis
@@ -95,7 +95,7 @@ export interface EngineDriver {
   readonly pull?: (address: EngineAddress, model: string) => Effect.Effect<void, ModelUnavailable>
 }
 
-/** Engines of the program itself, beside those of the settings: `Layer.succeed(EngineDrivers, [driver])`. */
+/** Drivers that the program adds to those of the settings: `Layer.succeed(EngineDrivers, [driver])`. */
 export class EngineDrivers extends Context.Reference<EngineDrivers>()("@orchion/node-agent/EngineDrivers", {
   defaultValue: (): ReadonlyArray<EngineDriver> => []
 }) {}

@@ -1,32 +1,32 @@
-/** What the agent finds out about engines that run. */
+/** Findings about running engines. */
 import { finding } from "../node/Findings.js"
 import type { Finding } from "../node/NodeCapabilities.js"
 import type { Diagnosis } from "./Diagnosis.js"
 
-/** For an engine that does not get at its GPU. */
+/** The remedy for an engine that cannot use its GPU. */
 export const gpuRemedy =
   "Check that the container toolkit is set up and the driver loads in containers, then restart the engine."
 
-/** It was given a GPU and does not see it. */
+/** The engine does not see the GPU that it was given. */
 export const gpuNotSeen = (title: string): Finding =>
   finding({
     code: "engine.gpu-not-used",
     severity: "warning",
     subject: title,
-    message: `${title} was given a GPU and computes on the CPU: it does not see the GPU inside its container.`,
+    message: `${title} was given a GPU but runs on the CPU: it cannot see the GPU inside its container.`,
     remedy: gpuRemedy
   })
 
-/** It does not run now. */
+/** The engine is not running. */
 export const failed = (title: string, { lasting, message, remedy }: Diagnosis): Finding =>
   finding({ code: "engine.failed", severity: lasting ? "error" : "warning", subject: title, message, remedy })
 
-/** It runs on the CPU, as it could not be started with the GPU that this machine has. */
+/** The engine runs on the CPU because it failed to start with this machine's GPU. */
 export const gpuStartFailed = (title: string, { message, remedy }: Diagnosis): Finding =>
   finding({
     code: "engine.gpu-start-failed",
     severity: "warning",
     subject: title,
-    message: `${title} runs on the CPU: it could not be started with the GPU. ${message}`,
+    message: `${title} runs on the CPU: it failed to start with the GPU. ${message}`,
     remedy
   })

@@ -1,4 +1,4 @@
-/** The last lines that an engine wrote, without the secrets that it was given. */
+/** An engine's last log lines, with its secrets redacted. */
 import * as Redacted from "effect/Redacted"
 import { cut, printable } from "../text/Printable.js"
 import * as Redactor from "../text/Redactor.js"
@@ -11,7 +11,7 @@ export const longestLine = 2000
 const longestRead = 64 * 1024
 
 export interface EngineLog {
-  /** Answers with the line as it is kept. */
+  /** Returns the line as it is kept. */
   readonly push: (line: string) => string
   /** Oldest first. */
   readonly lines: () => ReadonlyArray<string>

@@ -1,4 +1,4 @@
-/** What an engine's settings come to on a machine: a container, or the address of an engine that runs already. */
+/** What an engine's settings mean on this machine: a container, or the address of an already running engine. */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import type * as Redacted from "effect/Redacted"
@@ -20,7 +20,7 @@ interface Plan {
   readonly model: string
   /** The key that its API wants; absent when it wants none. */
   readonly apiKey?: Redacted.Redacted<string>
-  /** What a person should know about this plan. */
+  /** Findings about this plan. */
   readonly findings: ReadonlyArray<Finding>
 }
 
@@ -32,22 +32,22 @@ export interface ContainerPlan extends Plan {
   readonly gpus: GpuSelection | undefined
 }
 
-/** An engine that somebody else runs: the agent watches it and relays requests to it. */
+/** An engine that the agent does not start: it is watched and served like the others. */
 export interface ExternalPlan extends Plan {
   readonly _tag: "External"
-  /** What to do when it cannot be reached, in a sentence. */
+  /** What to do when it cannot be reached: one sentence. */
   readonly remedy: string
 }
 
 export type EnginePlan = ContainerPlan | ExternalPlan
 
-/** The settings ask for what this machine cannot do. Nothing has been started. */
+/** The settings do not fit this machine. Nothing has been started. */
 export class EngineRefused extends Data.TaggedError("EngineRefused")<{
   /** The engine, as people write it. */
   readonly title: string
-  /** What is wrong, in a sentence, with the setting and its value. */
+  /** What is wrong: one sentence, with the setting and its value. */
   readonly problem: string
-  /** What would change it, in a sentence. */
+  /** What to do: one sentence. */
   readonly remedy: string
 }> {
   override get message(): string {
@@ -74,7 +74,7 @@ export const mountOf = (source: VolumeSource, target: string): typeof ContainerS
     ? { _tag: "Volume", name: source.name, target }
     : { _tag: "Bind", source: source.path, target }
 
-/** Variables whose values are no secrets, whatever they are. */
+/** Variables whose values are never secrets. */
 const harmlessNames =
   /^(?:no_proxy|NO_PROXY|(?:VLLM|OLLAMA|HF)_(?:.*_)?(?:BACKEND|LEVEL|METHOD|TYPE|LIBRARY|ORIGINS|ENDPOINT|MODE|DEVICES?))$/
 
@@ -82,8 +82,8 @@ const harmlessNames =
 const harmlessValues = /^(?:true|false|yes|no|on|off|none|auto|-?\d{1,12}(?:\.\d{1,6})?[a-zA-Z]{0,3}|.{0,5})$/i
 
 /**
- * Whether a variable's value is kept out of labels and logs. Whatever is not plainly harmless is: names do not tell, and
- * a URL may have a password in it.
+ * Whether a variable's value is kept out of labels and logs: everything is that is not plainly harmless, since names
+ * prove nothing and a URL may contain a password.
  */
 const isSecret = (name: string, value: string): boolean =>
   !harmlessValues.test(value) && (!harmlessNames.test(name) || /:\/\/[^/]*@/.test(value))
@@ -106,7 +106,7 @@ export const passedOn = (
 
 /**
  * Linux capabilities that an engine's root user needs to write into directories of other users; all others are dropped.
- * An engine loads what strangers published.
+ * Engines load models that anyone may have published.
  */
 const keptCapabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 
@@ -120,7 +120,7 @@ export const confinement = (more: ReadonlyArray<string> = []) => ({
   pidsLimit
 })
 
-/** The spec, or the refusal that its fault comes to. */
+/** The spec, or a refusal for an invalid one. */
 export const specOf = (
   of: EngineContainer.EngineIdentity & { readonly title: string },
   input: Omit<ContainerSpec.ContainerSpecInput, "name" | "labels">
@@ -162,7 +162,7 @@ export const gpuParts = (
   }
 }
 
-/** A plan of a container, from what is particular to its engine; or the refusal that a fault in the spec comes to. */
+/** A container plan from the engine's own parts; or a refusal for an invalid spec. */
 export const containerPlan = (
   of: EngineContainer.EngineIdentity & { readonly title: string },
   { gpus, spec, ...rest }: Pick<ContainerPlan, "apiKey" | "baseUrl" | "model"> & {

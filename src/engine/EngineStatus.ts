@@ -1,10 +1,10 @@
-/** The states of an engine, what moves it from one to the next, and how each is reported. */
+/** The states of an engine, the events that change them, and how each is reported. */
 import * as Data from "effect/Data"
 import type { EngineReport, EngineState } from "../node/Node.js"
 import { cut } from "../text/Printable.js"
 import * as Diagnosis from "./Diagnosis.js"
 
-/** How much of something is done, in bytes. */
+/** Progress in bytes. */
 export interface Bytes {
   readonly done: number
   /** Absent while it is not known. */
@@ -12,7 +12,7 @@ export interface Bytes {
 }
 
 interface Progress {
-  /** In a sentence. */
+  /** One sentence. */
   readonly detail: string
   readonly bytes?: Bytes
 }
@@ -28,16 +28,16 @@ interface Retry {
 export type EngineStatus = Data.TaggedEnum<{
   /** Its image is downloaded. */
   Pulling: Progress
-  /** Its container is created, or what it needs first is waited for. */
+  /** Its container is being created, or it waits for something that it needs. */
   Starting: { readonly detail: string }
-  /** It runs and does not serve yet. */
+  /** It is running but not serving yet. */
   Loading: Progress
   Ready: { readonly since: number; readonly models: ReadonlyArray<string> }
-  /** It was ready, and fails its health checks. */
+  /** It was ready and now fails its health checks. */
   Unhealthy: { readonly since: number; readonly failedChecks: number; readonly detail: string }
   /** It ended, and will be restarted. */
   Restarting: Retry
-  /** Like `Restarting`, but retrying will not help unless somebody acts. */
+  /** Like `Restarting`, but a retry alone will most likely fail again. */
   Failed: Retry
   Stopped: {}
 }>
@@ -46,18 +46,18 @@ export const EngineStatus = Data.taggedEnum<EngineStatus>()
 
 /** What happens to an engine. Times are milliseconds since 1970. */
 export type EngineEvent = Data.TaggedEnum<{
-  /** Something must happen before it can be started. */
+  /** It waits for something before it can start. */
   Waiting: { readonly detail: string }
   ImageProgress: Progress
   /** Its container runs. */
   Started: { readonly detail: string }
-  /** A log line says how far the start is. */
+  /** A log line showed the progress of the start. */
   StageReached: { readonly detail: string }
-  /** It loads what it is to serve: at its start, or again later. */
+  /** It loads its model: at its start, or again later. */
   LoadProgress: Progress
   Serving: { readonly since: number; readonly models: ReadonlyArray<string> }
   CheckFailed: { readonly at: number; readonly failedChecks: number; readonly detail: string }
-  /** It is not to be asked any more: its run is over. */
+  /** Its run is ending: it gets no more requests. */
   Ending: { readonly detail: string }
   RetryScheduled: Retry
   Shutdown: {}
@@ -65,7 +65,7 @@ export type EngineEvent = Data.TaggedEnum<{
 
 export const EngineEvent = Data.taggedEnum<EngineEvent>()
 
-/** The state after an event. What does not fit the state leaves it as it is. */
+/** The state after an event. An event that does not fit the state leaves it unchanged. */
 export const transition = (status: EngineStatus, event: EngineEvent): EngineStatus => {
   if (status._tag === "Stopped") return status
   switch (event._tag) {
@@ -117,13 +117,13 @@ const states: Readonly<Record<EngineStatus["_tag"], EngineState>> = {
 
 export const stateOf = (status: EngineStatus): EngineState => states[status._tag]
 
-/** Names of models that are reported of one engine, and their characters in all: an orchestrator refuses larger reports. */
+/** Limits of the model names reported per engine, in number and characters: orchestrators refuse larger reports. */
 export const maxReportedModels = 500
 const maxReportedNameLength = 64 * 1024
-/** Characters of a sentence that is reported. */
+/** The limit of a reported sentence, in characters. */
 const maxDetailLength = 2000
 
-/** As many of the names as a report carries; the model that the engine is set up to serve is one of them. */
+/** The names that fit in a report, the engine's configured model among them. */
 const reportable = (all: ReadonlyArray<string>, model = ""): ReadonlyArray<string> => {
   const isOwn = (name: string) => name === model || name === `${model}:latest`
   const names = all.length <= maxReportedModels ? all : [...all.filter(isOwn), ...all.filter((name) => !isOwn(name))]
@@ -161,7 +161,7 @@ export const detailOf = (status: EngineStatus): string => cut(plainDetailOf(stat
 export const bytesOf = (status: EngineStatus): Bytes | undefined =>
   status._tag === "Pulling" || status._tag === "Loading" ? status.bytes : undefined
 
-/** What is reported besides the state. */
+/** What is reported in addition to the state. */
 export interface Facts {
   readonly name: string
   /** Empty where any model will do. */

@@ -1,4 +1,4 @@
-/** One engine under supervision: run after run, until the supervisor ends. */
+/** Supervises one engine: run after run, until the supervisor ends. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -23,15 +23,15 @@ import * as RestartPolicy from "./RestartPolicy.js"
 
 const { RunEnd } = RestartPolicy
 
-/** Settings that this machine cannot serve are tried again this often: a driver may come late. */
+/** How often settings that do not fit this machine are retried: a driver may load late. */
 const longestRefusal = Duration.seconds(30)
 /** Lines that are reported upstream with a failure. */
 const reportedLines = 20
-/** Between two looks whether the GPUs are known by now. */
+/** How often to check whether the GPUs are known yet. */
 const gpuQuestion = Duration.seconds(1)
 
 /** How a run ended. */
-interface Ended {
+interface RunEnd {
   readonly end: RestartPolicy.RunEnd
   /** Absent where there is nothing to explain. */
   readonly diagnosis?: Diagnosis.Diagnosis
@@ -39,12 +39,12 @@ interface Ended {
   readonly lines: ReadonlyArray<string>
 }
 
-/** What became of a GPU that turned up while the engine ran on the CPU. */
+/** The outcome of restarting for a GPU that became available while the engine ran on the CPU. */
 type GpuSwap = Data.TaggedEnum<{
   None: {}
   /** The engine is being restarted for it. */
   Trying: { readonly key: string }
-  /** It did not start with it, and runs on the CPU again. */
+  /** It failed to start with the GPU and runs on the CPU again. */
   Declined: { readonly key: string; readonly diagnosis: Diagnosis.Diagnosis }
 }>
 const GpuSwap = Data.taggedEnum<GpuSwap>()
@@ -54,7 +54,7 @@ const withoutGpus = (facts: MachineFacts): MachineFacts => ({
   capabilities: new NodeCapabilities({ ...facts.capabilities, gpus: [] })
 })
 
-/** What this machine is, once its GPUs are known: an engine that wants one is not planned without before. */
+/** The machine, once its GPUs are known: an engine that wants a GPU is not planned earlier. */
 const lookAtMachine = ({ board, driver, machine, nodeId }: EngineRun.Supervision): Effect.Effect<MachineFacts> =>
   Effect.repeat(
     Effect.tap(
@@ -101,7 +101,7 @@ const run = (
     yield* board.change(driver.name, { plan: first })
     if (first._tag === "External") return yield* ExternalPhase.phase(supervision, first)
     yield* DockerWait.phase(supervision)
-    // Docker may have been away for long.
+    // Docker may have been unreachable for long.
     const plan = yield* replan
     yield* board.change(driver.name, { plan })
     if (plan._tag === "External") return yield* ExternalPhase.phase(supervision, plan)
@@ -109,18 +109,18 @@ const run = (
     return yield* ContainerPhase.phase(supervision, plan, { declined, replan, trace })
   })
 
-/** Docker failed the run: when it is away nothing is counted. */
+/** Docker failed the run: while it is unreachable, failures are not counted. */
 const ofDockerError = (
   { docker, driver }: EngineRun.Supervision,
   error: DockerError.RunError | DockerError.PullError | DockerError.ContainerNotFound
-): Effect.Effect<Pick<Ended, "diagnosis" | "end">> =>
+): Effect.Effect<Pick<RunEnd, "diagnosis" | "end">> =>
   Effect.gen(function*() {
     const failed = {
       end: RunEnd.Failed({ healthyFor: Duration.zero }),
       diagnosis: Diagnosis.ofDockerError(driver.diagnosis, error)
     }
     if (!DockerError.isUnavailable(error)) return failed
-    // One that answers and does not do what it is asked is not away.
+    // A Docker that answers with an error is not unreachable.
     if ((yield* Effect.isSuccess(docker.ping)) && error._tag === "DockerTimeout") return failed
     yield* Effect.logWarning(`${driver.title} will restart once Docker is reachable. ${error.message}`)
     return { end: RunEnd.Superseded() }
@@ -129,7 +129,7 @@ const ofDockerError = (
 const endOf = (
   supervision: EngineRun.Supervision,
   swap: GpuSwap
-): Effect.Effect<readonly [Ended, GpuOffer | undefined]> =>
+): Effect.Effect<readonly [RunEnd, GpuOffer | undefined]> =>
   Effect.gen(function*() {
     const { driver } = supervision
     const trace = yield* Ref.make(ContainerPhase.noTrace)
@@ -138,7 +138,7 @@ const endOf = (
       Effect.catchAllDefect((defect) =>
         Effect.fail({
           _tag: "Defect" as const,
-          message: Cause.prettyErrors(Cause.die(defect))[0]?.message ?? "no reason is known"
+          message: Cause.prettyErrors(Cause.die(defect))[0]?.message ?? "unknown reason"
         })
       ),
       Effect.catchAll((error) =>
@@ -170,13 +170,13 @@ const endOf = (
     return [{ ...how, lines }, offer]
   })
 
-/** A swap to the GPU that failed before the engine served goes back to what served. */
+/** Falls back to the CPU when the engine failed to start with the GPU. */
 const afterSwap = (
   { driver }: EngineRun.Supervision,
   swap: GpuSwap,
-  ended: Ended,
+  ended: RunEnd,
   offer: GpuOffer | undefined
-): Effect.Effect<readonly [GpuSwap, Ended]> =>
+): Effect.Effect<readonly [GpuSwap, RunEnd]> =>
   Effect.gen(function*() {
     if (offer !== undefined) return [GpuSwap.Trying({ key: offer.key }), ended]
     const { diagnosis, end } = ended
@@ -188,10 +188,12 @@ const afterSwap = (
     return [GpuSwap.Declined({ key: swap.key, diagnosis }), { end: RunEnd.Superseded(), lines: [] }]
   })
 
-/** Brings the end of a run to the board and the log: in full at first, in a line while the reason stays the same. */
+/**
+ * Reports the end of a run on the board and in the log: in full at first, in one line while the reason stays the same.
+ */
 const report = (
   { board, driver }: EngineRun.Supervision,
-  { diagnosis, end, lines }: Ended,
+  { diagnosis, end, lines }: RunEnd,
   { history, wait }: RestartPolicy.Decision,
   logged: Ref.Ref<string | undefined>
 ): Effect.Effect<void> =>
@@ -201,7 +203,7 @@ const report = (
     const nextTryAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
     yield* board.change(driver.name, {
       event: EngineEvent.RetryScheduled({ attempt: history.attempt, nextTryAt, diagnosis }),
-      // An engine of somebody else's is not restarted by the agent.
+      // The agent does not restart an external engine.
       restarts: plan?._tag === "External" ? 0 : history.restarts,
       recentLog: lines.slice(-reportedLines),
       findings: [...(plan?.findings ?? []), EngineFindings.failed(driver.title, diagnosis)]

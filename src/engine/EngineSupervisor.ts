@@ -1,6 +1,5 @@
 /**
- * Runs the engines of a node: image, container, readiness, health, and a restart with backoff when one ends, for as long
- * as it takes.
+ * Runs the engines of a node: image, container, readiness, health, and restarts with backoff, without giving up.
  */
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -32,14 +31,14 @@ import type * as EngineRun from "./phases/EngineRun.js"
 
 export interface EngineSupervisor {
   readonly engines: Context.Tag.Service<Engines>
-  /** What a person should know of the engines now. */
+  /** The current findings about the engines. */
   readonly findings: () => ReadonlyArray<Finding>
-  /** Ends when the containers that earlier runs left, and that are not asked for, have been removed. */
+  /** Ends when the leftover containers of engines that are no longer configured have been removed. */
   readonly swept: Effect.Effect<void>
   /**
-   * Stops all engines and removes their containers, unless they are kept; ends within `budget`, or
-   * {@link shutdownBudget}. Answers with the names of containers that could not be removed: the next start does. Done
-   * once, however often it is run.
+   * Stops all engines and removes their containers, unless they are kept; ends within `budget`, or {@link
+   * shutdownBudget}. Returns the names of the containers that could not be removed, which the next start removes. Runs
+   * once, however often it is called.
    */
   readonly shutdown: Effect.Effect<ReadonlyArray<string>>
 }
@@ -52,16 +51,16 @@ export interface SupervisorOptions {
   readonly times?: Partial<EngineTimes.EngineTimes>
   /** The driver for a model that no engine serves; engines are not started on demand without it. */
   readonly driverFor?: (model: string) => Effect.Effect<EngineDriver, EngineNotStarted>
-  /** Containers may be there, of this run or an earlier one: Docker is needed. True unless said otherwise. */
+  /** Whether this run or an earlier one may have containers, so that Docker is needed. Default true. */
   readonly hasContainers?: boolean
   /** How long a shutdown may take. */
   readonly budget?: Duration.Duration
 }
 
-/** How long a shutdown may take: the stop signal's grace, and what Docker needs for the rest. */
+/** How long a shutdown may take: the grace period of the stop signal, and Docker's own work. */
 export const shutdownBudget = Duration.seconds(75)
 
-/** How long Docker may take to say which containers are left. */
+/** How long Docker may take to list the containers that are left. */
 const listDeadline = Duration.seconds(3)
 
 interface Parts {
@@ -70,7 +69,7 @@ interface Parts {
   readonly board: EngineBoard.EngineBoard
 }
 
-/** Removes containers of engines that are not asked for; through any absence of Docker. */
+/** Removes containers of engines that are not configured; retries while Docker is unreachable. */
 const sweep = ({ board, docker, nodeId }: Parts): Effect.Effect<void> =>
   Effect.gen(function*() {
     const logged = yield* Ref.make<string | undefined>(undefined)
@@ -80,7 +79,7 @@ const sweep = ({ board, docker, nodeId }: Parts): Effect.Effect<void> =>
         ...DockerWait.backoff,
         onFailure: (error) =>
           Effect.gen(function*() {
-            // Where an engine is to run, its own supervision says that Docker is away.
+            // Where an engine is configured, its own supervision logs that Docker is unreachable.
             if (DockerError.isUnavailable(error) && board.engines.current().length > 0) return
             if ((yield* Ref.getAndSet(logged, error.message)) === error.message) return
             yield* Effect.logWarning(`Cannot remove containers left by an earlier run; retrying. ${error.message}`)
@@ -89,7 +88,7 @@ const sweep = ({ board, docker, nodeId }: Parts): Effect.Effect<void> =>
     )
   })
 
-/** The containers of this node that are there; `expected` where Docker does not say. */
+/** The existing containers of this node; `expected` where Docker does not answer. */
 const containersLeft = ({ docker, nodeId }: Parts, expected: ReadonlyArray<string>) =>
   docker.list(EngineContainer.selector({ nodeId })).pipe(
     Effect.map((containers) => containers.map(({ name }) => name)),
@@ -98,7 +97,7 @@ const containersLeft = ({ docker, nodeId }: Parts, expected: ReadonlyArray<strin
     Effect.orElseSucceed(() => expected)
   )
 
-/** The engine of that name serves, or has failed. */
+/** Waits until the engine of that name serves or has failed. */
 const untilDecided = (board: EngineBoard.EngineBoard, { name, title }: EngineDriver) =>
   board.engines.changes.pipe(
     Stream.filterMap((reports) =>
@@ -197,7 +196,7 @@ export const make = (
       times: { ...EngineTimes.defaults, ...options.times },
       keep
     }
-    // Of its own, so that a container that cannot be removed does not hold up whoever stops the agent.
+    // A scope of its own, so that a container that cannot be removed does not block the agent's stop.
     const scope = yield* Scope.make(ExecutionStrategy.parallel)
     const owner = yield* Effect.scope
     const fibers = yield* Scope.extend(FiberMap.make<EngineName>(), scope)

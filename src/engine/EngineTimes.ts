@@ -9,7 +9,7 @@ export interface EngineTimes {
   readonly healthyAgain: Duration.Duration
   /** A start without a log line or a byte for this long has stalled. */
   readonly silence: Duration.Duration
-  /** Between two health checks. */
+  /** The interval between health checks. */
   readonly checkInterval: Duration.Duration
   /** The deadline of one health check. A working engine answers in milliseconds, also a busy one. */
   readonly checkDeadline: Duration.Duration

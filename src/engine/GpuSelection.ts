@@ -7,22 +7,22 @@ export type ContainerGpuVendor = Exclude<GpuVendor, "apple">
 
 export interface GpuSelection {
   readonly vendor: ContainerGpuVendor
-  /** As the container engine is asked for them. */
+  /** As the container runtime is asked for them. */
   readonly devices: "all" | ReadonlyArray<string>
-  /** Those of the machine that this comes to; several MIG instances may be of one. */
+  /** The machine's GPUs that this selects; several MIG instances may share one. */
   readonly gpus: ReadonlyArray<GpuInfo>
-  /** How many devices the engine will see. */
+  /** The number of devices that the engine will see. */
   readonly count: number
 }
 
-/** Why a choice of GPUs cannot be had. */
+/** Why a selection of GPUs is not possible. */
 export interface Impossible {
   readonly problem: string
   /** What would be valid, to follow "give". */
   readonly expected: string
 }
 
-/** In the order in which they are preferred where a machine has several vendors' and all are asked for. */
+/** In order of preference, for `all` on a machine with GPUs of several vendors. */
 const vendors: ReadonlyArray<ContainerGpuVendor> = ["nvidia", "amd", "intel"]
 
 const ofVendor = (gpus: ReadonlyArray<GpuInfo>, vendor: ContainerGpuVendor) =>
@@ -37,7 +37,7 @@ const find = (gpus: ReadonlyArray<GpuInfo>, id: string): GpuInfo | undefined =>
     ? gpus.find((gpu, position) => (gpu.index ?? position) === Number(id))
     : gpus.find(({ migInstances, uuid }) => uuid === id || migInstances.some((instance) => instance.uuid === id))
 
-/** An index without leading zeros, which container engines do not know. */
+/** An index without leading zeros, which container runtimes do not accept. */
 const plain = (id: string): string => /^\d+$/.test(id) ? String(Number(id)) : id
 
 /** What a choice names a second time, as it is written there. */
@@ -47,8 +47,8 @@ export const namedTwice = (text: string): string | undefined => {
 }
 
 /**
- * Reads `all`, `none`, indexes or uuids against the GPUs that there are. `undefined` is none: asked for, or because
- * the machine has none that containers can use and all were asked for.
+ * Resolves `all`, `none`, indexes or uuids against the machine's GPUs. `undefined` means none: selected, or `all` on a
+ * machine without GPUs that containers can use.
  */
 export const select = (
   text: string,
@@ -67,7 +67,7 @@ export const select = (
         expected: "none to run without a GPU, or repair the GPU first"
       })
     }
-    // A GPU that is broken would keep the whole container from starting.
+    // A broken GPU would keep the whole container from starting.
     const devices = healthy.length === present.length
       ? "all"
       : healthy.map((gpu, position) => gpu.uuid ?? String(gpu.index ?? position))

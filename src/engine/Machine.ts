@@ -10,14 +10,14 @@ import type { NodeCapabilities } from "../node/NodeCapabilities.js"
 export interface MachineFacts {
   readonly nodeId: string
   readonly capabilities: NodeCapabilities
-  /** The agent's own, some of which are passed on. */
+  /** The agent's environment, parts of which are passed on. */
   readonly env: Readonly<Record<string, string | undefined>>
   /**
-   * Numeric groups of the device nodes by which GPUs are used (`/dev/kfd`, `/dev/dri/*`): whoever is in them may. Group
-   * names would be looked up in the image, which rarely knows them.
+   * Numeric groups of the device nodes by which GPUs are used (`/dev/kfd`, `/dev/dri/*`), whose members may use them.
+   * Group names would be looked up in the image, which rarely has them.
    */
   readonly deviceGroups: ReadonlyArray<number>
-  /** Why it is not known yet which GPUs there are, in a few words; absent once it is. */
+  /** Why the GPUs are not known yet, in a few words; absent once they are. */
   readonly gpusPending?: string
 }
 

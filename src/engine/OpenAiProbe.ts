@@ -1,4 +1,4 @@
-/** What is asked of an engine that speaks OpenAI's API. */
+/** The probe of an engine that speaks OpenAI's API. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -19,13 +19,13 @@ export const modelsOf = (body: string): ReadonlyArray<string> =>
   })
 
 export interface OpenAiEngine extends EngineAddress {
-  /** The name that it is to answer to; empty: any model will do. */
+  /** The name that it must serve; empty for any model. */
   readonly model: string
   /** Answers with status 200 while the engine is healthy: `/health`. Absent where the list of models has to do. */
   readonly healthPath?: string
 }
 
-/** Healthy while it says so and lists its model: health alone can be fine with an engine that hangs. */
+/** Healthy while it reports health and lists its model: a hung engine may still report health. */
 export const make = (
   { healthPath, model, ...address }: OpenAiEngine,
   checkDeadline: Duration.Duration

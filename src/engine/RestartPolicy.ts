@@ -1,4 +1,6 @@
-/** When an engine is started again, and when counting starts over. Pure: a history and an end in, a decision out. */
+/**
+ * When an engine is restarted, and when counting starts over. Pure: from a history and the end of a run to a decision.
+ */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Backoff from "../effect/Backoff.js"
@@ -6,7 +8,7 @@ import * as Backoff from "../effect/Backoff.js"
 export interface RestartPolicy {
   readonly firstBackoff: Duration.Duration
   readonly longestBackoff: Duration.Duration
-  /** The longest wait after a refusal: a driver may come late. */
+  /** The longest wait after a refusal: a driver may load late. */
   readonly longestRefusal: Duration.Duration
   /** After a run that was healthy for this long, the next failure counts as the first. */
   readonly healthyAgain: Duration.Duration
@@ -17,7 +19,7 @@ export type RunEnd = Data.TaggedEnum<{
   /** The settings and the machine do not fit: nothing was started. */
   Refused: {}
   Failed: { readonly healthyFor: Duration.Duration }
-  /** Docker went away, a GPU came, or somebody else's engine stopped answering: nothing is counted. */
+  /** Docker became unreachable, a GPU became available, or an external engine stopped answering: not counted. */
   Superseded: {}
 }>
 export const RunEnd = Data.taggedEnum<RunEnd>()

@@ -1,6 +1,4 @@
-/**
- * The engines that this package drives: one line for each. Light: an engine's own code is loaded when it is enabled.
- */
+/** The engines of this package, one line each. Cheap to load: an engine's code is loaded when it is enabled. */
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type { InvalidSetting } from "../config/Setting.js"
@@ -38,7 +36,7 @@ const modules: ReadonlyArray<DriverModule> = [
     owns: { ...VllmSettings, flag: "--enable-vllm" },
     enabled: ({ enableVllm }) => enableVllm ? [VllmSettings.name] : [],
     load: async () => (await import("./vllm/VllmDriver.js")).make,
-    // As Orchion's own agent tells them apart: Hugging Face's names have an owner.
+    // The same rule as Orchion's own agent: names on Hugging Face have an owner.
     withModel: (settings, model) => model.includes("/") ? { ...settings, vllmModel: model } : undefined
   },
   {
@@ -53,7 +51,7 @@ const modules: ReadonlyArray<DriverModule> = [
 
 const owned = modules.flatMap(({ owns }) => owns ?? [])
 
-/** A sentence for each engine that is not enabled although settings of it are given. */
+/** A sentence for each engine that has settings but is not enabled. */
 export const unusedSettings = (settings: EngineSettings): ReadonlyArray<string> => {
   const names = enabled(settings)
   if (settings.enginesOnDemand) return []

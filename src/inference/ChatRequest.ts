@@ -1,4 +1,4 @@
-/** Requests as they come over the wire: checked before an engine is asked, and turned into what it is asked. */
+/** Requests from the wire: validated, and translated into the engine's JSON. */
 import * as Either from "effect/Either"
 import { maxChoices } from "../chat/AnswerProgress.js"
 import { chatFields } from "../chat/ChatFields.js"
@@ -13,7 +13,7 @@ const roles = new Set(["system", "developer", "user", "assistant", "tool"])
 /** Inputs of one request for embeddings. */
 const maxInputs = 10_000
 
-/** What an engine is asked. */
+/** A request to an engine. */
 export interface EngineChat {
   /** The request as JSON, with the engine's own name for the model. */
   readonly bodyFor: (model: string) => string
@@ -67,7 +67,7 @@ const optionsOf = (text: string): Checked<Options> => {
   return Either.right(options)
 }
 
-/** Whether it can be that many is the engine's to say; what is kept of each here has a bound. */
+/** The engine decides whether it supports that many; here each costs a bounded amount of memory. */
 const choicesOf = ({ n }: Options): Checked<number> =>
   typeof n !== "number" || !Number.isInteger(n)
     ? Either.right(1)
@@ -98,11 +98,11 @@ export const toEngine = (request: ChatCompletionRequest__Output): Checked<Engine
       messages: messages.map(({ content, role }) => ({ role, content: content.toWellFormed() })),
       stream: true,
       stream_options: { include_usage: true },
-      // A float of the wire has seven digits; the rest is noise of its conversion.
+      // A float on the wire has seven significant digits; the rest is conversion noise.
       ...(temperature > 0 || greedy ? { temperature: Number(temperature.toPrecision(7)) } : {}),
       ...(max_tokens > 0 ? { max_tokens } : {})
     }
-    // Nesting that is too deep for the stack is found out here, where it is still the request's fault.
+    // Too deep nesting fails here, where it is still the request's fault.
     const rest = yield* Either.try({
       try: () => `${JSON.stringify(body).slice(1, -1)}${restOf(options)}`,
       catch: () => GrpcError.fail(GrpcError.Status.INVALID_ARGUMENT, "options_json is nested too deeply")

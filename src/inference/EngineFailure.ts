@@ -1,4 +1,4 @@
-/** What the failures of requests to engines mean to their callers. */
+/** The statuses that callers get for failed requests to engines. */
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type { EngineError, EngineErrorKind } from "../chat/EngineError.js"
@@ -9,7 +9,7 @@ import { plain } from "./EngineRoute.js"
 
 const { Status } = GrpcError
 
-/** The reader of an answer took nothing of it for `after`. */
+/** The reader of an answer stalled for `after`. */
 export class ReaderStalled extends Data.TaggedError("ReaderStalled")<{ readonly after: Duration.Duration }> {}
 
 const statuses: Readonly<Record<EngineErrorKind, GrpcError.Status>> = {

@@ -1,4 +1,4 @@
-/** Places at engines: how many requests each works on, and what came of them. */
+/** Places at engines: the in-flight requests of each, and their outcomes. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,7 +22,7 @@ export interface EnginePlace {
   readonly ended: (end: { readonly error?: string; readonly usage?: Usage | undefined }) => void
 }
 
-/** What became of the engine's part of a request, and the reader's. */
+/** The outcome of the engine's part of a request, and of the reader's. */
 export type ExchangeError = EngineError.EngineError | ReaderStalled
 
 export interface EnginePlaces {
@@ -31,7 +31,7 @@ export interface EnginePlaces {
     engine: RunningEngine,
     work: (place: EnginePlace) => Effect.Effect<A, ExchangeError>
   ) => Effect.Effect<A, ExchangeError | GrpcError.GrpcError>
-  /** Ends `work` when its engine sends nothing, or its reader takes nothing, for longer than the settings allow. */
+  /** Ends `work` when its engine or its reader stalls for longer than the settings allow. */
   readonly watched: <A>(
     work: Effect.Effect<A, EngineError.EngineError>,
     watched: StallWatch.Watched
@@ -50,7 +50,7 @@ const stalled = ({ after, waitsFor }: StallWatch.Stalled): ExchangeError =>
     ? new ReaderStalled({ after })
     : EngineError.make("stalled", `it sent nothing of the answer for ${GoDuration.format(after)}`)
 
-/** The end of a request that did not say itself how it ended. */
+/** The outcome of a request that did not report one. */
 const endOf = (
   exit: Exit.Exit<unknown, ExchangeError>
 ): { readonly error?: string; readonly isCancelled?: boolean } => {

@@ -1,4 +1,4 @@
-/** Which engine answers for a model, and why none does. */
+/** Selects the engine for a model, or explains why there is none. */
 import * as Either from "effect/Either"
 import * as EngineStateText from "../chat/EngineStateText.js"
 import * as ModelName from "../chat/ModelName.js"
@@ -20,7 +20,7 @@ export interface Route {
 /** Why no engine answers for a model. */
 export interface NoRoute {
   readonly error: GrpcError.GrpcError
-  /** No engine knows the model, as opposed to being unable to use it now. */
+  /** No engine has the model, as opposed to not being able to use it now. */
   readonly isUnknown: boolean
 }
 

@@ -15,7 +15,7 @@ import { RequestGate } from "./RequestGate.js"
 /** The largest request: a prompt of some million tokens. */
 const maxRequestBytes = 16 * 1024 * 1024
 
-/** Listens on this machine's two loopback addresses, or on all addresses; without IPv6, on what there is. */
+/** Listens on both loopback addresses, or on all addresses; without IPv6, on IPv4 only. */
 const listen = (
   services: ReadonlyArray<GrpcServer.ServedService<never>>,
   { agentPort, isLocal }: InferenceSettings["Type"]
@@ -48,11 +48,11 @@ export const make: Effect.Effect<
     listen([service, health.service, Reflection.make([NodeAgentService.name, health.service.service.name])], settings),
     (error) =>
       settings.refuse("agentPort", error.message, "a free port, or 0 to have one picked", {
-        mayPass: error.reason === "in-use" || error.reason === "other"
+        isTransient: error.reason === "in-use" || error.reason === "other"
       })
   )
   const drain = Effect.zipRight(health.setServing(false), gate.drain(settings.drainTimeout))
-  // Before the server closes, which ends what still runs.
+  // Before the server closes, which cancels in-flight requests.
   yield* Effect.addFinalizer(() => drain)
   return { port, drain }
 })

@@ -26,7 +26,7 @@ export const table = Setting.group("Inference", {
   })
 })
 
-/** The values of {@link table}, and what other rooms' settings say of the service. */
+/** The values of {@link table}, and of other rooms' settings that concern the service. */
 export class InferenceSettings extends Context.Tag("@orchion/node-agent/InferenceSettings")<
   InferenceSettings,
   Setting.Settings<typeof table> & {

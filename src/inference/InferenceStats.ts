@@ -8,7 +8,7 @@ import * as Rate from "../text/Rate.js"
 const millis = MetricBoundaries.exponential({ start: 1, factor: 2, count: 18 })
 
 export const requests = Metric.counter("orchion_inference_requests", {
-  description: "Requests to an engine that ended",
+  description: "Completed requests to an engine",
   incremental: true
 })
 /** Tagged with the kind of the error. */
@@ -17,7 +17,7 @@ export const errors = Metric.counter("orchion_inference_errors", {
   incremental: true
 })
 export const cancellations = Metric.counter("orchion_inference_cancellations", {
-  description: "Requests that their caller cancelled, or of whose answer nothing was read for too long",
+  description: "Requests cancelled by their caller, or because their reader stalled",
   incremental: true
 })
 export const promptTokens = Metric.counter("orchion_inference_prompt_tokens", { incremental: true })
@@ -34,12 +34,12 @@ export const duration = Metric.histogram(
   "From the request to the end of its answer, in milliseconds"
 )
 
-/** Medians are those of the last requests. */
+/** Medians are over the last requests. */
 const medianOf = 128
 
 /**
- * The median of the last values. `Metric.summary` would be it, but that a metric is one for the whole process, and a
- * process may hold several agents.
+ * The median of the last values. `Metric.summary` would do, but a metric is global to the process, which may run
+ * several agents.
  */
 const recentMedian = () => {
   const values: Array<number> = []
@@ -61,7 +61,7 @@ export interface EndedRequest {
   readonly completionTokens: number
   readonly firstTokenMillis: number | undefined
   readonly durationMillis: number
-  /** Of the engine, without this one. */
+  /** The engine's requests in flight, without this one. */
   readonly inFlight: number
 }
 
@@ -71,7 +71,7 @@ export interface EngineStats {
   readonly started: (inFlight: number) => void
   /** A request was refused before the engine was asked. */
   readonly refused: (kind: string) => void
-  /** Pieces of text that came now: tokens, as near as can be known before the end. Milliseconds since 1970. */
+  /** Pieces of text arrived: an estimate of the tokens before the end. Milliseconds since 1970. */
   readonly progressed: (pieces: number, nowMillis: number) => void
   readonly ended: (request: EndedRequest) => void
   readonly report: (inFlight: number, nowMillis: number) => EngineFigures

@@ -31,7 +31,7 @@ const sinkError = (error: unknown): EngineError.EngineError =>
     ? EngineError.make("too-large", error.message)
     : EngineError.ofDefect(error)
 
-/** Asks the engine and hands its answer to the sink, until the reader has the last of it. */
+/** Sends the request to the engine and its answer to the sink, until the reader has all of it. */
 const answer = (
   client: OpenAiClient.OpenAiClient,
   places: EnginePlaces.EnginePlaces,
@@ -69,7 +69,7 @@ const answer = (
           },
           failed: (error) => {
             place.ended({ error: error.kind })
-            // What came before is not held back.
+            // Sends what has arrived before the failure.
             to.flush(() => resume(Effect.fail(error)))
           }
         })
@@ -81,7 +81,7 @@ const answer = (
       })
     }))
 
-/** A defect is logged here, once; its caller gets no more than that there was one. */
+/** A defect is logged here, once; its caller only learns that there was one. */
 const toStatus = (engine: RunningEngine) =>
 <A>(
   effect: Effect.Effect<A, EnginePlaces.ExchangeError | GrpcError.GrpcError>
@@ -129,7 +129,7 @@ const routeOf = (engines: Engines["Type"], onDemand: Effect.Effect<OnDemand>) =>
     )
 }
 
-/** What is done for models that no engine has. */
+/** What to do for models that no engine has. */
 interface OnDemand extends PullOnDemand {
   readonly canBePulled: (model: string) => boolean
 }

@@ -8,8 +8,8 @@ export class NodeAgentServer extends Context.Tag("@orchion/node-agent/NodeAgentS
     /** The port that it listens on. */
     readonly port: number
     /**
-     * Accepts no more requests, and waits for those in flight: for `--drain-timeout` at most, after which they are
-     * cancelled. May be run twice; is run when the layer closes.
+     * Stops accepting requests and waits up to `--drain-timeout` for those in flight, then cancels them. Idempotent;
+     * runs when the layer closes.
      */
     readonly drain: Effect.Effect<void>
   }

@@ -1,4 +1,4 @@
-/** Models that an engine does not have yet, pulled when they are asked for: once, however many requests wait. */
+/** Pulls requested models that an engine does not have yet: one pull per model, however many requests wait. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import type { EngineName, Engines, ModelUnavailable as Unavailable, RunningEngin
 
 /** A model could not be pulled. */
 export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
-  /** The registry does not have the model, or does not give it out: a retry will not help. */
+  /** The registry does not have the model, or denies access: a retry will not help. */
   readonly isUnknown: boolean
   readonly reason: string
 }> {
@@ -19,14 +19,14 @@ export class ModelUnavailable extends Data.TaggedError("ModelUnavailable")<{
 }
 
 export interface PullOnDemand {
-  /** Ends when the engine has the model. The pull is interrupted when nobody waits for it any more. */
+  /** Ends when the engine has the model. The pull is interrupted when its last caller leaves. */
   readonly pull: (engine: RunningEngine, model: string) => Effect.Effect<void, ModelUnavailable>
 }
 
-/** Pulls at once: any name may be asked for. */
+/** The limit of concurrent pulls: any name may be requested. */
 const maxPulls = 4
 
-/** What the registry says of the model itself: there is none of that name, or none for this node. */
+/** Registry errors about the model itself: no such model, or no access. */
 const unknownCauses: ReadonlySet<string> = new Set(["model-not-found", "model-access"])
 
 const unavailable = ({ diagnosis: { cause, message } }: Unavailable) =>
@@ -48,7 +48,7 @@ export const make = (
           : Effect.mapError(pull(model), unavailable)
       })
     const logged = (name: EngineName, model: string) =>
-      Effect.logInfo(`Pulling model ${model}, which was requested`).pipe(
+      Effect.logInfo(`Pulling model ${model} on request`).pipe(
         Effect.zipRight(fetch(name, model)),
         Effect.tapBoth({
           onSuccess: () => Effect.logInfo(`Pulled model ${model}`),
@@ -56,7 +56,7 @@ export const make = (
         }),
         Effect.annotateLogs("model", model)
       )
-    // Shared makes its resources where nothing interrupts them; a pull that nobody waits for must end.
+    // Shared acquires resources uninterruptibly; a pull without waiters must end.
     const pull = (key: string) =>
       Effect.interruptible(Effect.acquireUseRelease(
         Effect.suspend(() =>

@@ -1,4 +1,4 @@
-/** Where requests to this node are admitted: all of them, until it drains. */
+/** Admits requests to this node until it drains. */
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -17,8 +17,8 @@ export class RequestGate extends Context.Tag("@orchion/node-agent/RequestGate")<
      */
     readonly admit: <A, E>(request: Effect.Effect<A, E>) => Effect.Effect<A, E | GrpcError.GrpcError>
     /**
-     * Admits nothing more, and waits until nothing is in flight: for the grace period at most, after which what is left is
-     * interrupted. May be run twice.
+     * Stops admitting requests and waits until none is in flight, for at most the grace period; then interrupts the
+     * rest. Idempotent.
      */
     readonly drain: (grace: Duration.Duration) => Effect.Effect<void>
   }

@@ -1,4 +1,4 @@
-/** Why a server cannot listen at the address it was given: the fields and the words of every such error. */
+/** Why a server cannot listen on an address: the fields and the message of every such error. */
 
 export interface BindFailure {
   readonly host: string
@@ -18,7 +18,7 @@ const reasons: ReadonlyArray<readonly [code: string, reason: BindFailure["reason
   ["ENOTFOUND", "no-such-address"]
 ]
 
-/** Reads the reason from what Node or grpc-js says. */
+/** Derives the reason from the error of Node or grpc-js. */
 export const make = (listening: { readonly host: string; readonly port: number }, details: string): BindFailure => ({
   host: listening.host,
   port: listening.port,

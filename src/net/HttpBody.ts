@@ -16,9 +16,9 @@ export class BodyLost extends Data.TaggedError("BodyLost")<{
 type End = { readonly complete: true } | { readonly complete: false; readonly cause: unknown }
 
 /**
- * The body's next chunk; `undefined` at its end. Chunks are those of the socket, at most some 64 KiB; what is not read
- * yet slows the peer down. One read at a time; a read may be interrupted and repeated. Node tells of a connection that was cut by
- * `aborted`, `error` or only `close`, depending on how far it had come: each fails the read.
+ * The body's next chunk; `undefined` at its end. Chunks are those of the socket, at most some 64 KiB; unread data slows
+ * the peer down. One read at a time; a read may be interrupted and repeated. Node reports a lost connection by
+ * `aborted`, `error` or only `close`, depending on the phase: each fails the read.
  */
 export const reader = (body: http.IncomingMessage): Effect.Effect<Effect.Effect<Uint8Array | undefined, BodyLost>> =>
   Effect.sync(() => {
@@ -37,7 +37,7 @@ export const reader = (body: http.IncomingMessage): Effect.Effect<Effect.Effect<
     on("readable", () => wake?.())
     on("end", () => finish(body.complete ? { complete: true } : { complete: false, cause: undefined }))
     on("aborted", () => finish({ complete: false, cause: undefined }))
-    // Stays for the body's life: an `error` that nobody listens to would end the process.
+    // Stays until the body ends: an `error` without a listener would end the process.
     on("error", (cause) => finish({ complete: false, cause }))
     on(
       "close",

@@ -1,8 +1,9 @@
 /**
- * A small HTTP client over Node's own: for questions to Docker, to engines, and to an agent's own socket. Through TCP, TLS,
- * Unix sockets and named pipes; without redirects, proxies and connections that are kept.
+ * A small HTTP client on top of Node's, for requests to Docker and engines, over TCP, TLS, Unix sockets and named
+ * pipes. Without redirects, proxies and keep-alive.
  *
- * Everything that a peer can fill has a bound: the time until the answer begins or ends, a body's and a line's bytes.
+ * Everything a peer controls is bounded: the time until the response begins and ends, the bytes of a body and of a
+ * line.
  */
 import type * as http from "node:http"
 import { StringDecoder } from "node:string_decoder"
@@ -15,9 +16,9 @@ import * as SystemError from "../text/SystemError.js"
 import { guarded } from "../effect/Callback.js"
 import * as HttpBody from "./HttpBody.js"
 
-/** How the two sides prove to each other who they are. PEM texts. */
+/** Certificates and key of a TLS connection, as PEM texts. */
 export interface Tls {
-  /** Trusted instead of the system's authorities. */
+  /** Trusted certificate authorities, instead of the system's. */
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
@@ -37,7 +38,7 @@ export interface HttpRequest {
   readonly body?: string | Uint8Array | undefined
 }
 
-/** An exchange that did not come to its end. */
+/** An exchange that failed. */
 export class HttpFailed extends Data.TaggedError("HttpFailed")<{
   /**
    * - `unreachable`: no connection; nothing was sent
@@ -65,7 +66,7 @@ export interface HttpAnswer {
   readonly body: string
 }
 
-/** An answer whose body is still to be read: in one of these ways. */
+/** A response whose body has not been read yet: read it in one of these ways. */
 export interface HttpResponse {
   readonly status: number
   readonly headers: Readonly<http.IncomingHttpHeaders>
@@ -87,18 +88,18 @@ const neverSent = (error: unknown): boolean => {
   return call === "connect" || call === "getaddrinfo"
 }
 
-/** What an error of Node's client comes to. */
+/** Classifies an error of Node's client. */
 export const failureOf = (error: unknown): HttpFailed => {
   if (error instanceof HttpFailed) return error
   const code = SystemError.codeOf(error)
   if (code?.startsWith("HPE_") === true) {
-    return new HttpFailed({ problem: "not-http", reason: "what answers there does not speak HTTP", code })
+    return new HttpFailed({ problem: "not-http", reason: "the peer does not speak HTTP", code })
   }
   const reason = SystemError.describe(error)
   if (code !== undefined && /^ERR_(?:INVALID|UNESCAPED|HTTP_INVALID)/.test(code)) {
     return new HttpFailed({ problem: "invalid", reason, code })
   }
-  // A certificate that is refused, and a descriptor that cannot be had, are found before anything is sent.
+  // A rejected certificate and a lack of file descriptors are detected before anything is sent.
   const unsent = neverSent(error)
     || /^(?:EMFILE|ENFILE|ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code ?? "")
   return new HttpFailed({ problem: unsent ? "unreachable" : "lost", reason, code })
@@ -109,15 +110,15 @@ const lost = (error: HttpBody.BodyLost): HttpFailed =>
     ? new HttpFailed({ problem: "lost", reason: error.message })
     : failureOf(error.cause)
 
-const tooLarge = (what: string, most: number) =>
-  new HttpFailed({ problem: "too-large", reason: `${what} is longer than ${Bytes.format(most)}` })
+const tooLarge = (what: string, limit: number) =>
+  new HttpFailed({ problem: "too-large", reason: `${what} is longer than ${Bytes.format(limit)}` })
 
 const start = (client: typeof http, request: HttpRequest): http.ClientRequest => {
   const { body, headers, method, socketPath, tls, url } = request
   const length = body === undefined ? undefined : typeof body === "string" ? Buffer.byteLength(body) : body.byteLength
   const sent = client.request(url, {
     method,
-    // One connection a request: one that is kept may be closed by the peer just as the next request picks it up.
+    // One connection per request: a peer may close an idle one just as the next request picks it up.
     agent: false,
     headers: { ...(length === undefined ? {} : { "content-length": length }), ...headers },
     ...(socketPath === undefined ? {} : { socketPath }),
@@ -182,7 +183,7 @@ const responseOf = (message: http.IncomingMessage): Effect.Effect<HttpResponse> 
     }
   })
 
-/** Sends a request and hands out the answer once it begins; the connection is closed with the scope. */
+/** Sends a request and returns the response once it begins; the connection is closed with the scope. */
 export const open = (
   request: HttpRequest,
   options: {
@@ -198,7 +199,7 @@ export const open = (
       Effect.try({ try: () => start(client, request), catch: failureOf }),
       (sent) =>
         Effect.sync(() => {
-          // A socket may report more than one error, and one that nobody listens to would end the process.
+          // A socket may emit more than one error, and one without a listener would end the process.
           sent.on("error", () => {})
           sent.destroy()
         })
@@ -221,7 +222,7 @@ const timeout =
       onTimeout: () => new HttpFailed({ problem: "timeout", reason: `no answer within ${seconds(deadline)}` })
     })
 
-/** Sends a request and reads the whole answer. */
+/** Sends a request and reads the whole response. */
 export const send = Effect.fn("HttpClient.send")(
   (
     request: HttpRequest,

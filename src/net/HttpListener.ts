@@ -1,4 +1,4 @@
-/** An HTTP server whose handlers are Effects, on Node's own: it listens within a millisecond and closes when told to. */
+/** An HTTP server on top of Node's, with Effects as handlers: it listens within a millisecond and closes promptly. */
 import * as Http from "node:http"
 import type { AddressInfo, Socket } from "node:net"
 import type { Duplex } from "node:stream"
@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as SystemError from "../text/SystemError.js"
 import * as BindFailure from "./BindFailure.js"
 
-/** The server cannot listen at the address it was given. */
+/** The server cannot listen on its address. */
 export class HttpBindError extends Data.TaggedError("HttpBindError")<BindFailure.BindFailure> {
   override get message(): string {
     return BindFailure.describe(this)
@@ -25,13 +25,13 @@ export interface HttpListenerOptions {
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
-  /** How long answers have to reach their readers after their handlers were interrupted at close. Default 200 ms. */
+  /** How long responses may take to reach their readers after close interrupted their handlers. Default 200 ms. */
   readonly closeGrace?: Duration.DurationInput
   /** Connections at once; each costs a file descriptor. One peer may have three quarters of them. Default 512. */
   readonly maxConnections?: number
   /** How long a request's headers may take. Default 10 s. */
   readonly headersTimeout?: Duration.DurationInput
-  /** How long a client may neither send what it began to send nor take what it is sent. Default 60 s. */
+  /** How long a client may stall while sending a request or reading a response. Default 60 s. */
   readonly silence?: Duration.DurationInput
   /** How long a connection without a request is kept: longer than the 60 s of common proxies. Default 75 s. */
   readonly keepAlive?: Duration.DurationInput
@@ -40,10 +40,10 @@ export interface HttpListenerOptions {
 /** Answers a request; interrupted when the client goes away and when the server closes. */
 export type Handler = (request: Http.IncomingMessage, response: Http.ServerResponse) => Effect.Effect<void>
 
-/** A handler as Node's `http` and what is built on it take it. */
+/** A handler for Node's `http` and frameworks built on it. */
 export type NodeListener = (request: Http.IncomingMessage, response: Http.ServerResponse) => void
 
-/** Requests of one connection that wait while another of it is answered. Browsers and client libraries send none. */
+/** The limit of pipelined requests per connection. Browsers and client libraries do not pipeline. */
 const maxPipelined = 16
 
 /** How often a lasting shortage is logged. */
@@ -54,7 +54,7 @@ interface Connection {
   readonly pending: Set<() => void>
   /** Resolved when the newest request of the connection is answered. */
   last: Deferred.Deferred<void> | undefined
-  /** What is being answered. */
+  /** The exchange in progress. */
   current: { readonly request: Http.IncomingMessage; readonly response: Http.ServerResponse } | undefined
   isRefused: boolean
 }
@@ -64,14 +64,14 @@ const connectionOf = (connections: WeakMap<Socket, Connection>, socket: Socket):
   if (known !== undefined) return known
   const connection: Connection = { pending: new Set(), last: undefined, current: undefined, isRefused: false }
   connections.set(socket, connection)
-  // A response that waits for its turn is not told when its connection closes.
+  // A response that waits for its turn gets no event when its connection closes.
   socket.once("close", () => {
     for (const end of connection.pending) end()
   })
   return connection
 }
 
-/** The handler as Node calls it, and the exchanges of each connection. */
+/** The handler for Node, and the exchanges of each connection. */
 const bridge = (handler: Handler) =>
   Effect.map(FiberSet.makeRuntime<never>(), (fork) => {
     const connections = new WeakMap<Socket, Connection>()
@@ -84,7 +84,7 @@ const bridge = (handler: Handler) =>
         connection.isRefused = true
         return void socket.destroy()
       }
-      // A client that goes away while it sends or is written to is no news: its `close` ends the handler.
+      // A client that disconnects in the middle is not logged: its `close` ends the handler.
       request.on("error", () => {})
       response.on("error", () => {})
       const before = connection.last
@@ -99,11 +99,11 @@ const bridge = (handler: Handler) =>
           })),
           Effect.catchAllDefect((defect) =>
             Effect.zipRight(
-              Effect.logError(`The answer to ${request.method} ${request.url} failed with a defect`, defect),
+              Effect.logError(`A defect in the handler of ${request.method} ${request.url}`, defect),
               Effect.sync(() => response.headersSent ? response.destroy() : response.writeHead(500).end())
             )
           ),
-          // Whatever a handler was doing when it was interrupted, its answer is over.
+          // An interrupted handler's response is over.
           Effect.ensuring(Effect.sync(() => response.end()))
         )
       )
@@ -120,13 +120,13 @@ const bridge = (handler: Handler) =>
   })
 
 /**
- * The handler for a server of one's own: Node's `http`, Express, Fastify. Its exchanges end with the scope. Limits on
- * connections, and on how long clients may take, are that server's.
+ * The handler for your own server: Node's `http`, Express, Fastify. Its exchanges end with the scope. Limits on
+ * connections and on slow clients are that server's.
  */
 export const listener = (handler: Handler): Effect.Effect<NodeListener, never, Scope.Scope> =>
   Effect.map(bridge(handler), ({ listener }) => listener)
 
-/** An answer to what is no request, or not a whole one: JSON, as every other refusal. */
+/** Responds to an invalid or incomplete request: in JSON, like every other refusal. */
 const refuse = (socket: Duplex, status: number, message: string) => {
   if (!socket.writable) return void socket.destroy()
   const body = `${JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code: null } })}\n`
@@ -149,7 +149,7 @@ const onClientError = (headersTimeout: number) => (error: Error, socket: Duplex)
   refuse(socket, 400, "this is not an HTTP/1.1 request; the gRPC services are on another port")
 }
 
-/** Ends connections that neither send nor take anything. */
+/** Ends connections that stall. */
 const onSilence = (connections: WeakMap<Socket, Connection>, silence: number) => (socket: Socket) => {
   const current = connections.get(socket)?.current
   if (current === undefined) return void socket.destroy()
@@ -157,11 +157,11 @@ const onSilence = (connections: WeakMap<Socket, Connection>, silence: number) =>
   if (!request.complete && !response.headersSent) {
     return refuse(socket, 408, `nothing of the request arrived for ${seconds(silence)}`)
   }
-  // Else the handler has nothing to say yet, for which the client waits as long as it likes.
+  // Otherwise the handler has nothing to send yet; the client may wait as long as it likes.
   if (!request.complete || socket.writableLength > 0 || response.writableLength > 0) socket.destroy()
 }
 
-/** Says that connections are refused: at once, and every minute while it lasts. */
+/** Logs that connections are refused: immediately, and every minute while that lasts. */
 const shortage = (fork: (effect: Effect.Effect<void>) => unknown) => {
   let toldAt = -Infinity
   return (reason: string) =>
@@ -172,13 +172,13 @@ const shortage = (fork: (effect: Effect.Effect<void>) => unknown) => {
     }))
 }
 
-/** Bounds the connections of one peer, and ends those without a request when few are left. */
-const guardConnections = (server: Http.Server, max: number, tell: (reason: string) => void) => {
+/** Limits the connections per peer, and ends idle ones when few are left. */
+const guardConnections = (server: Http.Server, max: number, refuseConnection: (reason: string) => void) => {
   const peers = new Map<string, number>()
   const perPeer = Math.ceil(max * 0.75)
   let open = 0
   server.maxConnections = max
-  server.on("drop", () => tell(`${max} are open, which is the limit`))
+  server.on("drop", () => refuseConnection(`${max} are open, which is the limit`))
   server.on("connection", (socket: Socket) => {
     const peer = socket.remoteAddress ?? ""
     const count = (peers.get(peer) ?? 0) + 1
@@ -192,7 +192,7 @@ const guardConnections = (server: Http.Server, max: number, tell: (reason: strin
     })
     if (open > perPeer) server.closeIdleConnections()
     if (count > perPeer) {
-      tell(`${peer} has ${perPeer} open, which is the limit of one peer`)
+      refuseConnection(`${peer} has ${perPeer} open, which is the limit of one peer`)
       socket.destroy()
     }
   })
@@ -210,7 +210,7 @@ export const make = (
       Effect.sync(() =>
         Http.createServer({
           headersTimeout,
-          // How long a request takes as a whole is its sender's affair, as long as something of it comes.
+          // A request may take as long as its sender likes, as long as data keeps arriving.
           requestTimeout: 0,
           keepAliveTimeout: Duration.toMillis(options.keepAlive ?? "75 seconds"),
           connectionsCheckingInterval: Math.min(5_000, headersTimeout),
@@ -226,20 +226,20 @@ export const make = (
     )
     // Made after the server, so that closing interrupts the handlers first.
     const { connections, fork, listener } = yield* bridge(handler)
-    const tell = shortage(fork)
+    const refuseConnection = shortage(fork)
     server.timeout = silence
     server.on("timeout", onSilence(connections, silence))
     server.on("clientError", onClientError(headersTimeout))
     server.on("request", listener)
-    guardConnections(server, options.maxConnections ?? 512, tell)
+    guardConnections(server, options.maxConnections ?? 512, refuseConnection)
 
     yield* Effect.async<void, HttpBindError>((resume) => {
       const failed = (error: Error) => resume(Effect.fail(new HttpBindError(BindFailure.make(options, error.message))))
       server.once("error", failed)
       server.listen({ host: options.host, port: options.port }, () => {
         server.off("error", failed)
-        // Running out of file descriptors must not end the process; the client that was not accepted retries.
-        server.on("error", (error) => tell(SystemError.describe(error)))
+        // Running out of file descriptors must not end the process; the refused client retries.
+        server.on("error", (error) => refuseConnection(SystemError.describe(error)))
         resume(Effect.void)
       })
     })
@@ -248,8 +248,8 @@ export const make = (
   })
 
 /**
- * Writes a part of an answer and waits until the system has taken it, so that no more than one part per client is ever
- * in memory. Never returns when the client is gone: its `close` interrupts the handler.
+ * Writes a part of a response and waits until the system has accepted it, so that only one part per client is in
+ * memory. Never returns when the client is gone: its `close` interrupts the handler.
  */
 export const write = (response: Http.ServerResponse, part: string): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
@@ -258,10 +258,10 @@ export const write = (response: Http.ServerResponse, part: string): Effect.Effec
     })
   })
 
-/** The least that is written at once, in characters. */
+/** The minimum size of a write, in characters. */
 const partLength = 64 * 1024
 
-/** Writes texts one behind the other, made as they are needed and joined to parts of some size. */
+/** Writes a sequence of texts, produced on demand and joined into larger writes. */
 export const writeAll = (response: Http.ServerResponse, texts: Iterable<string>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const iterator = texts[Symbol.iterator]()

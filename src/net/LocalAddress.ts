@@ -1,11 +1,11 @@
-/** The address of this machine that another one sees. */
+/** The address at which another machine sees this one. */
 import * as dgram from "node:dgram"
 import * as dns from "node:dns"
 import * as os from "node:os"
 import * as Effect from "effect/Effect"
 import type { HostPort } from "./HostPort.js"
 
-/** A callback of Node's that may throw, too: without file descriptors, for one. */
+/** A callback API of Node that may also throw, for example without file descriptors. */
 const bridge = <A>(
   start: (succeed: (value: A) => void, fail: (error: unknown) => void) => (() => void) | undefined
 ): Effect.Effect<A, Error> =>
@@ -40,12 +40,12 @@ export const towards = ({ host, port }: HostPort): Effect.Effect<string, Error> 
           if (!isOpen) return
           isOpen = false
           socket.removeAllListeners()
-          // An error that arrives after the answer is of no interest, but without a listener it would be fatal.
+          // A late error does not matter, but without a listener it would end the process.
           socket.on("error", () => {})
           try {
             socket.close()
           } catch {
-            // It never came to be.
+            // The socket was never created.
           }
         }
         socket.once("error", (error) => {
@@ -68,7 +68,7 @@ export const towards = ({ host, port }: HostPort): Effect.Effect<string, Error> 
     Effect.timeoutFail({ duration: "1 second", onTimeout: () => new Error("no answer from DNS within 1 s") })
   )
 
-/** The interfaces of this machine; none when the system refuses to list them (no file descriptors, no netlink). */
+/** This machine's interfaces; none when the system refuses to list them (no file descriptors, no netlink). */
 export const interfaces = (): NodeJS.Dict<Array<os.NetworkInterfaceInfo>> => {
   try {
     return os.networkInterfaces()

@@ -17,13 +17,13 @@ export class Orchestrator extends Context.Tag("@orchion/node-agent/Orchestrator"
     readonly address: string
     /** Adds this node, or replaces the one with its id. */
     readonly register: (node: NodeRegistration) => Effect.Effect<void, OrchestratorError>
-    /** `instanceId` is the registration's: an orchestrator that knows it notices two agents with one node id. */
+    /** `instanceId` is the registration's, so that an orchestrator notices two agents with the same node id. */
     readonly heartbeat: (nodeId: string, instanceId?: string) => Effect.Effect<void, OrchestratorError | UnknownNode>
     /** Replaces what the orchestrator knows of a node's hardware and engines. */
     readonly updateNode: (nodeId: string, report: NodeReport) => Effect.Effect<void, OrchestratorError | UnknownNode>
     /**
-     * Drops the connection, with every call on it; the next call makes a new one. For when the connection is known to
-     * be dead although nothing on it says so, as after the machine slept.
+     * Drops the connection with every call on it; the next call makes a new one. For connections that are dead without
+     * showing it, as after the machine slept.
      */
     readonly reconnect: Effect.Effect<void>
   }

@@ -1,7 +1,7 @@
 /** How a request to an orchestrator can fail: one error per thing that a caller would do about it. */
 import * as Data from "effect/Data"
 
-/** No answer came: it is down, out of reach, overloaded or too slow. Trying again may help. */
+/** No answer: it is down, unreachable, overloaded or too slow. A retry may succeed. */
 export class OrchestratorUnreachable extends Data.TaggedError("OrchestratorUnreachable")<{
   /** `host:port`. */
   readonly address: string
@@ -25,7 +25,7 @@ export class UnknownNode extends Data.TaggedError("UnknownNode")<{
   }
 }
 
-/** The orchestrator understood and said no. The same request will not succeed by being repeated. */
+/** The orchestrator rejected the request. Repeating the same request will not succeed. */
 export class OrchestratorRejected extends Data.TaggedError("OrchestratorRejected")<{
   readonly address: string
   /** What was asked, for people: `register this node`. */
@@ -46,7 +46,7 @@ export class OrchestratorUnimplemented extends Data.TaggedError("OrchestratorUni
   readonly operation: string
 }> {
   override get message(): string {
-    return `the orchestrator at ${this.address} does not know how to ${this.operation}`
+    return `the orchestrator at ${this.address} does not implement this: it cannot ${this.operation}`
   }
 }
 

@@ -1,4 +1,4 @@
-/** When to try again after the orchestrator could not be reached. */
+/** When to retry after the orchestrator could not be reached. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -7,15 +7,15 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Backoff from "../effect/Backoff.js"
 
-/** How patiently an agent retries. Every wait is jittered by a fifth either way, so that a fleet never returns in step. */
+/** Retry timings. Every wait is jittered by a fifth either way, so that a fleet does not reconnect in lockstep. */
 export interface ReconnectPolicyOptions {
   /** Before the first retry; each further wait is twice the one before. */
   readonly base: Duration.DurationInput
   /** The longest wait. */
   readonly cap: Duration.DurationInput
-  /** The wait after the orchestrator said no, which repeating alone does not change. */
+  /** The wait after a rejection, which retrying alone does not change. */
   readonly afterRejection: Duration.DurationInput
-  /** How long the connection must have been good for the waits to start from `base` again. */
+  /** How long the connection must work before waits start from `base` again. */
   readonly resetAfter: Duration.DurationInput
 }
 
@@ -28,28 +28,28 @@ export class ReconnectPolicy extends Context.Reference<ReconnectPolicy>()("@orch
   })
 }) {}
 
-/** The waits between tries: exponential, capped, jittered, without end. */
+/** The waits between attempts: exponential, capped, jittered, forever. */
 export const schedule = ({ base, cap }: ReconnectPolicyOptions): Schedule.Schedule<Duration.Duration> =>
   Backoff.schedule({ base, cap })
 
-/** A failed try. */
+/** A failed attempt. */
 export interface Failure<E> {
   readonly error: E
   readonly wait: Duration.Duration
 }
 
-/** Retries that remember, from one outage to the next, how flaky the connection has been. */
+/** Retries that remember, across outages, how flaky the connection has been. */
 export interface Reconnect<E> {
-  /** The orchestrator answered: the connection is good from now on, if it was not before. */
+  /** Records that the orchestrator answered. */
   readonly succeeded: Effect.Effect<void>
-  /** Tells of a failed try, and waits until the next one is due. */
+  /** Reports a failed attempt, and waits until the next one is due. */
   readonly failed: (error: E) => Effect.Effect<void>
   /** Opens a session, and the next one whenever it ends with an error. */
   readonly keep: <R>(session: Effect.Effect<never, E, R>) => Effect.Effect<never, never, R>
 }
 
 /**
- * `isRejection` tells which errors are answered with the long wait; `onFailure` runs before each wait.
+ * `isRejection` selects the errors that get the long wait; `onFailure` runs before each wait.
  *
  * Not `Schedule.resetAfter`: it counts the time since the schedule's first step, so that in the middle of one long outage the
  * wait falls back to `base`.
@@ -70,7 +70,7 @@ export const make = <E>(options: {
       )
     const outage = yield* driverOf(schedule(policy))
     const rejection = yield* driverOf(Schedule.delays(Schedule.jittered(Schedule.spaced(policy.afterRejection))))
-    /** Since when each try has succeeded; `undefined` while tries fail. */
+    /** Since when every attempt has succeeded; `undefined` while attempts fail. */
     const goodSince = yield* Ref.make<number | undefined>(undefined)
 
     const failed = Effect.fn("Reconnect.failed")(function*(error: E) {

@@ -1,8 +1,8 @@
 /**
- * A lock that a process holds on a directory, and that a process that was killed does not hold on to.
+ * A lock of a process on a directory, which a killed process does not keep.
  *
- * A file names the owner by pid and start time, and the name of a Unix socket that the owner listens on. An owner that no
- * longer runs and no longer listens is succeeded. The socket is what two containers on one volume know each other by: each
+ * A file names the owner by pid and start time, and the name of a Unix socket that the owner listens on. A lock whose
+ * owner no longer runs and no longer listens is taken over. The socket is for two containers that share a volume: each
  * may be pid 1, and neither sees the other's processes.
  */
 import { randomBytes } from "node:crypto"
@@ -21,13 +21,13 @@ export class Locked extends Data.TaggedError("Locked")<{ readonly pid: number }>
 export class LockFailed extends Data.TaggedError("LockFailed")<{ readonly cause: unknown }> {}
 
 export interface Lock {
-  /** Whether the lock is still where it was made, and ours. Throws the system's error where that cannot be known. */
+  /** Whether the lock file is still in place, and ours. Throws the system's error where that cannot be determined. */
   readonly isHeld: () => boolean
-  /** Fails with the system's error when the names cannot be removed; the lock is given up all the same. */
+  /** Fails with the system's error when the files cannot be removed; the lock is released all the same. */
   readonly release: Effect.Effect<void, unknown>
 }
 
-/** The names of a lock, in a directory. */
+/** The lock's file names, in its directory. */
 export const lockName = "agent.lock"
 export const socketName = "agent.sock"
 
@@ -35,8 +35,8 @@ export const socketName = "agent.sock"
 const maxBytes = 1024
 
 /**
- * When a process started, in a unit of its system's; with the pid it names a process for good, as pids are used again.
- * Empty where the system does not tell.
+ * When a process started, in a system-specific unit; with the pid it identifies a process, as pids are reused. Empty
+ * where the system does not provide it.
  */
 const startTime = (pid: number | "self"): string => {
   try {
@@ -54,7 +54,7 @@ const isRunning = (pid: number): boolean => {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // A process that we may not signal runs all the same.
+    // A process that we may not signal exists all the same.
     return SystemError.codeOf(error) === "EPERM"
   }
 }
@@ -62,7 +62,7 @@ const isRunning = (pid: number): boolean => {
 /** What a lock file says. */
 export interface Owner {
   readonly pid: number
-  /** Empty where its system did not tell. */
+  /** Empty where the system did not provide it. */
   readonly startedAt: string
   /** The name of its socket before the lock was taken; `undefined` where it has none. */
   readonly socket: string | undefined
@@ -84,8 +84,8 @@ export const parse = (content: string): Owner | undefined => {
 const isSeen = ({ pid, startedAt }: Owner): boolean => {
   if (!isRunning(pid)) return false
   const now = startTime(pid)
-  // The lock of a process that is this one by its pid alone is left over from an earlier life, as in a container,
-  // where every agent may be pid 1.
+  // A lock with this process's own pid but no start time was left by an earlier process, as in a container, where every
+  // agent may be pid 1.
   return now === "" ? pid !== process.pid : startedAt === now
 }
 
@@ -115,8 +115,8 @@ const link = (own: string, file: string): Effect.Effect<boolean, LockFailed> =>
   })
 
 /**
- * Moves a dead owner's lock away. Of several that find the same dead owner only one gets to; what was moved must be what
- * was read, else it was a living owner's, and goes back.
+ * Moves the lock of an owner that is gone out of the way. Of several processes that find it only one succeeds; if the
+ * moved file is not the one that was read, it belongs to a running owner and is put back.
  */
 const moveAway = (directory: string, file: string, found: string, owner: Owner | undefined) =>
   attempt(() => {
@@ -139,7 +139,7 @@ const moveAway = (directory: string, file: string, found: string, owner: Owner |
     fs.rmSync(aside, { force: true })
   })
 
-/** Removes a name, and remembers the first error of several such. */
+/** Removes a file; returns the error, if any. */
 const remove = (file: string): unknown => {
   try {
     fs.rmSync(file, { force: true })
@@ -149,7 +149,7 @@ const remove = (file: string): unknown => {
   }
 }
 
-/** A few rounds: each time around, another process has succeeded a dead owner just before us. */
+/** In each round another process took over the lock just before us. */
 const maxRounds = 10
 
 /** Takes the lock of a directory or fails at once. */
@@ -157,7 +157,7 @@ export const acquire = (directory: string): Effect.Effect<Lock, Locked | LockFai
   Effect.gen(function*() {
     const file = path.join(directory, lockName)
     const privateSocket = `agent.${randomBytes(6).toString("hex")}.sock`
-    // It listens before the lock can be seen, so that an owner is never taken for dead.
+    // It listens before the lock becomes visible, so that a running owner is never mistaken for a dead one.
     const socket = yield* Effect.mapError(
       LockSocket.listen(path.join(directory, privateSocket)),
       (cause) => new LockFailed({ cause })

@@ -1,6 +1,6 @@
 /**
- * A Unix socket in a directory that says that its owner lives: whoever can connect to it has found a living process,
- * whatever container, user or pid namespace it is in. The kernel closes it when the process dies.
+ * A Unix socket in a directory that proves that its owner is running: it accepts connections across containers, users
+ * and pid namespaces, and the kernel closes it when the process exits.
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -11,14 +11,14 @@ import * as SystemError from "../text/SystemError.js"
 /** The longest address of a Unix socket, its final zero byte left out: 104 bytes on macOS and BSD, 108 on Linux. */
 const maxPathBytes = 103
 
-/** Connections beyond it are refused; each is closed at once. */
+/** Connections beyond this are refused; each accepted one is closed immediately. */
 const maxConnections = 16
 
 const isSupported = process.platform !== "win32"
 
 /**
- * Calls `use` with an address of the socket that is short enough: libuv silently cuts longer ones, and so makes a socket in
- * another place. On Linux a directory has a short name while it is open. `undefined` where there is none.
+ * Calls `use` with an address of the socket that is short enough: libuv silently truncates longer ones and so creates a
+ * socket elsewhere. On Linux an open directory has a short path. `undefined` where there is none.
  */
 const withAddress = <A>(file: string, use: (address: string, close: () => void) => A): A | undefined => {
   if (Buffer.byteLength(file) <= maxPathBytes) return use(file, () => {})
@@ -28,13 +28,13 @@ const withAddress = <A>(file: string, use: (address: string, close: () => void) 
 }
 
 export interface LockSocket {
-  /** Closes it; its name is the caller's to remove. */
+  /** Closes it; removing the file is up to the caller. */
   readonly close: () => void
 }
 
 /**
- * Listens, with mode 0600. `undefined` where sockets cannot be: on Windows, at paths that are too long, on file systems that
- * know none. Fails with the system's error otherwise.
+ * Listens, with mode 0600. `undefined` where sockets are not possible: on Windows, at paths that are too long, on file
+ * systems without them. Fails with the system's error otherwise.
  */
 export const listen = (file: string): Effect.Effect<LockSocket | undefined, unknown> =>
   Effect.async<LockSocket | undefined, unknown>((resume) => {
@@ -59,7 +59,7 @@ export const listen = (file: string): Effect.Effect<LockSocket | undefined, unkn
           server.removeAllListeners("error")
           // Running out of file descriptors must not end the process.
           server.on("error", () => {})
-          // It holds the directory, not the process.
+          // It must not keep the process running.
           server.unref()
           close()
           resume(
@@ -77,7 +77,7 @@ export const listen = (file: string): Effect.Effect<LockSocket | undefined, unkn
     }
   })
 
-/** Whether a process listens. What can be neither connected to nor told to be dead counts as alive. */
+/** Whether a process listens. When neither a connection nor a clear refusal comes, it counts as alive. */
 export const isAlive = (file: string): Effect.Effect<boolean> =>
   Effect.async<boolean>((resume) => {
     if (!isSupported) return resume(Effect.succeed(false))

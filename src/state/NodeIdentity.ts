@@ -1,4 +1,4 @@
-/** The node's id: the one that was asked for, or one made once and kept. */
+/** The node's id: the configured one, or one generated once and kept. */
 import { randomUUID } from "node:crypto"
 import * as path from "node:path"
 import * as Context from "effect/Context"

@@ -1,10 +1,10 @@
-/** A directory in which nobody but this user, or root, can replace files. */
+/** A directory in which only this user and root can replace files. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Data from "effect/Data"
 import { isTrusted } from "./StateFile.js"
 
-/** Somebody else can replace what is in the directory. */
+/** Another user can replace files in the directory. */
 export class UnsafeDirectory extends Data.TaggedError("UnsafeDirectory")<{
   /** In a few words. */
   readonly problem: string
@@ -29,7 +29,7 @@ const create = (directory: string): void => {
   fs.mkdirSync(directory, { mode: 0o700 })
 }
 
-/** A group of which nobody but the user is a member, by convention: it has the user's number, or is root's. */
+/** A group whose only member is, by convention, the user: it has the user's number, or is root's. */
 const isPrivateGroup = (gid: number): boolean => gid === 0 || gid === process.geteuid?.()
 
 /** Makes the directory where it is missing, with mode 0700. Throws {@link UnsafeDirectory} or the system's error. */

@@ -1,4 +1,4 @@
-/** The directory where an agent keeps what must survive it; one agent at a time. */
+/** The directory for everything that must survive an agent; one agent at a time. */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as Context from "effect/Context"
@@ -35,22 +35,22 @@ export class StateFileError extends Data.TaggedError("StateFileError")<{
   }
 }
 
-/** The largest state file. */
+/** The size limit of a state file. */
 const maxBytes = 1024 * 1024
 
 const words: Readonly<Record<string, string>> = {
   EACCES: "this user may not write there",
   EEXIST: "a part of the path is a file, not a directory",
-  ENOENT: "it cannot be made there",
+  ENOENT: "it cannot be created there",
   ENOTDIR: "a part of the path is a file, not a directory",
   EPERM: "this user may not write there",
   EROFS: "it is on a read-only file system"
 }
 
-/** What may be over later without a change of the settings. */
-const passing = new Set(["EAGAIN", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "ESTALE"])
+/** Conditions that may pass without a change of the settings. */
+const transient = new Set(["EAGAIN", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "ESTALE"])
 
-const isPassing = (error: unknown): boolean => passing.has(SystemError.codeOf(error) ?? "")
+const isTransient = (error: unknown): boolean => transient.has(SystemError.codeOf(error) ?? "")
 
 export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirectory")<
   StateDirectory,
@@ -61,13 +61,13 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
     /** Writes a file that exists whole or not at all, with mode 0600. */
     readonly write: (name: string, text: string) => Effect.Effect<void, InvalidSetting>
     /**
-     * Notices that the directory was deleted, taken over or became read-only since it was opened. A deleted one is made
-     * again with what was read from it and written to it; the rest is logged, once.
+     * Detects that the directory was deleted, taken over or became read-only since it was opened. A deleted one is
+     * recreated with the files that were read from it and written to it; the rest is logged, once.
      */
     readonly check: Effect.Effect<void>
   }
 >() {
-  /** The directory of the settings: made when missing, and locked until the scope closes. */
+  /** The configured directory: created if missing, and locked until the scope closes. */
   static readonly layer: Layer.Layer<
     StateDirectory,
     InvalidSetting | StateDirectoryInUse | StateFileError,
@@ -75,7 +75,7 @@ export class StateDirectory extends Context.Tag("@orchion/node-agent/StateDirect
   > = Layer.scoped(StateDirectory, Effect.suspend(() => make))
 }
 
-/** A lock file that is not what an agent wrote is a state file like any other. */
+/** A lock file that no agent wrote is reported like any other state file. */
 const lockError = (directory: string, cause: StateFile.UnsafeFile) =>
   new StateFileError({ file: path.join(directory, LockFile.lockName), ...fieldsOf(cause) })
 
@@ -84,11 +84,11 @@ const fieldsOf = ({ problem, remedy }: StateFile.UnsafeFile) => ({
   remedy
 })
 
-/** Notices what happens to an open directory. */
+/** Detects what happens to an open directory. */
 const makeCheck = (options: {
   readonly directory: string
   readonly lock: Ref.Ref<LockFile.Lock>
-  /** The files that are put back into a directory that was deleted. */
+  /** The files that are restored when the directory was deleted. */
   readonly files: ReadonlyMap<string, string>
 }) =>
   Effect.gen(function*() {
@@ -107,7 +107,7 @@ const makeCheck = (options: {
         before === undefined ? Effect.void : Effect.logInfo(`The state directory ${directory} is usable again`)
     )
 
-    /** The lock is not there, or not ours. */
+    /** Takes the lock again after it was removed or replaced. */
     const retake = Effect.gen(function*() {
       const wasDeleted = !fs.existsSync(directory)
       yield* attempt(() => SafeDirectory.open(directory))
@@ -120,18 +120,18 @@ const makeCheck = (options: {
       }
       yield* Effect.logWarning(
         wasDeleted
-          ? `The state directory ${directory} was deleted while the agent runs: made it again with this node's id`
-          : `The lock of the state directory ${directory} was removed while the agent runs: took it again`
+          ? `The state directory ${directory} was deleted while the agent was running; recreated it with this node's id`
+          : `The lock of the state directory ${directory} was removed while the agent was running; acquired it again`
       )
     }).pipe(
       Effect.catchTag(
         "Locked",
         ({ pid }) =>
-          problem(`Another agent (pid ${pid}) took over the state directory ${directory}: stop one of the two`)
+          problem(`Another agent (pid ${pid}) took over the state directory ${directory}; stop one of the two`)
       ),
       Effect.catchTag("LockFailed", (error) =>
         problem(
-          `The state directory ${directory} is gone and cannot be made again: ${
+          `The state directory ${directory} is gone and cannot be recreated: ${
             SystemError.describe(error.cause, words)
           }; this node keeps its id until the agent stops`
         ))
@@ -145,13 +145,11 @@ const makeCheck = (options: {
           fs.accessSync(directory, fs.constants.W_OK)
           return usable
         } catch (error) {
-          return isPassing(error)
-            ? Effect.logDebug(`The state directory cannot be checked now: ${SystemError.describe(error)}`)
+          return isTransient(error)
+            ? Effect.logDebug(`Cannot check the state directory: ${SystemError.describe(error)}`)
             : problem(
-              `The state directory ${directory} cannot be written any more: ${
-                SystemError.describe(error)
-              }; what the agent `
-                + "learns now is lost when it stops"
+              `The state directory ${directory} is no longer writable: ${SystemError.describe(error)}; what the agent `
+                + "saves from now on is lost when it stops"
             )
         }
       })
@@ -174,7 +172,7 @@ const make = Effect.gen(function*() {
       "stateDir",
       SystemError.describe(error, words),
       error instanceof SafeDirectory.UnsafeDirectory ? error.remedy : "a directory that this user can write to",
-      { value: directory, mayPass: isPassing(error) }
+      { value: directory, isTransient: isTransient(error) }
     )
   const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: unusable })
 
@@ -218,7 +216,7 @@ const make = Effect.gen(function*() {
             : new StateFileError({
               file,
               problem: `cannot be read: ${SystemError.describe(error)}`,
-              remedy: isPassing(error) ? "try again" : "give this user the right to read it"
+              remedy: isTransient(error) ? "try again" : "give this user the right to read it"
             })
       })
     }),

@@ -1,6 +1,6 @@
 /**
- * Files in a directory that somebody else may have prepared: links are not followed, only regular files of our own are read,
- * and only up to a bound. A FIFO or a device in a file's place is an error, not a wait.
+ * Files in a directory that another user may have prepared: links are not followed, and only regular files of our own
+ * are read, up to a bound. A FIFO or a device in place of a file is an error; reading it would block.
  */
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
@@ -8,7 +8,7 @@ import * as path from "node:path"
 import * as Data from "effect/Data"
 import * as SystemError from "../text/SystemError.js"
 
-/** There is something in a file's place that this agent neither wrote nor reads. */
+/** In place of a file is something that this agent neither wrote nor reads. */
 export class UnsafeFile extends Data.TaggedError("UnsafeFile")<{
   /** Completes "it …": `is a FIFO, not a file`. */
   readonly problem: string
@@ -27,7 +27,7 @@ const O_NONBLOCK = fs.constants.O_NONBLOCK ?? 0
 
 const unsafe = (problem: string, remedy = "remove it") => new UnsafeFile({ problem, remedy })
 
-/** Whether an owner can be trusted with what this agent believes and overwrites: this user, or root. */
+/** Whether files of this owner can be trusted: this user, or root. */
 export const isTrusted = (uid: number): boolean => {
   const own = process.geteuid?.()
   return own === undefined || uid === own || uid === 0
@@ -72,7 +72,7 @@ export const read = (file: string, maxBytes: number): string | undefined => {
     if (!isTrusted(stats.uid)) {
       throw unsafe(`belongs to another user (uid ${stats.uid})`, "remove it, or run the agent as that user")
     }
-    // The size may grow while we read: what counts is what is there.
+    // The size may grow while we read: the bytes that are read count.
     const buffer = Buffer.allocUnsafe(Math.min(stats.size, maxBytes) + 1)
     let length = 0
     while (length < buffer.length) {
@@ -86,11 +86,11 @@ export const read = (file: string, maxBytes: number): string | undefined => {
   }
 }
 
-/** Makes a file that was not there, with mode 0600, and writes it through to the disk. */
+/** Creates a file, with mode 0600, and syncs it to the disk. Fails if it exists. */
 const create = (file: string, text: string): void => {
   const handle = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
   try {
-    // Unlike writeSync, it goes on when the system took a part.
+    // Unlike writeSync, it continues after a partial write.
     fs.writeFileSync(handle, text)
     // Without it a power cut can leave the new name with no content behind it.
     fs.fsyncSync(handle)
@@ -99,7 +99,7 @@ const create = (file: string, text: string): void => {
   }
 }
 
-/** Makes a new file with a name that nobody can foresee; whoever asks removes or renames it. */
+/** Creates a file with an unpredictable name; the caller removes or renames it. */
 export const createTemporary = (file: string, text: string): string => {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`
   try {
@@ -133,6 +133,6 @@ const syncDirectory = (directory: string): void => {
       fs.closeSync(handle)
     }
   } catch {
-    // The name is there until the power goes.
+    // The new name may not survive a power cut here.
   }
 }

@@ -1,4 +1,4 @@
-/** Numbers of bytes as people write them. */
+/** Byte counts as people write them. */
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const
 

@@ -7,15 +7,15 @@ export interface Line {
   readonly truncated: boolean
 }
 
-/** Splits as it is fed; one per stream, since it keeps what has not ended yet. */
+/** Splits incrementally; one per stream, since it keeps the unfinished line. */
 export interface LineSplitter {
   /** The lines that are complete with these bytes, without their line ends. */
   readonly push: (bytes: Uint8Array) => Array<Line>
-  /** What is left at the end, when the last line had no end. */
+  /** The last line, if it had no line end. */
   readonly flush: () => Line | undefined
 }
 
-/** `maxLength` is in UTF-16 code units; what a line has beyond it is dropped. */
+/** `maxLength` is in UTF-16 code units; the rest of a longer line is dropped. */
 export const make = (maxLength: number): LineSplitter => {
   const decoder = new StringDecoder("utf8")
   let pending = ""

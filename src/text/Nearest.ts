@@ -1,4 +1,4 @@
-/** What somebody most likely meant by a name that does not exist. */
+/** The existing name most similar to one that does not exist. */
 
 /** Longer names are not compared: the distance takes quadratic time. */
 const longest = 64

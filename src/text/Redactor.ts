@@ -11,21 +11,21 @@ export interface Redactor {
 }
 
 export interface RedactingStream {
-  /** What can be shown so far; what may be the beginning of a secret is kept back. */
+  /** The text that can be shown so far; what may be the beginning of a secret is held back. */
   readonly push: (text: string) => string
-  /** What was kept back. */
+  /** The text that was held back. */
   readonly flush: () => string
 }
 
-/** Shorter values would be found in words that have nothing to do with them. */
+/** Shorter values would match unrelated text. */
 const shortest = 6
-/** Shorter pieces of Base64, and lines of a longer secret, would be found by chance. */
+/** Shorter pieces of Base64, and shorter lines of a longer secret, would match by chance. */
 const shortestPart = 8
 
 const mask = "***"
 
 /**
- * What Base64 makes of a text wherever it begins: characters that depend on what stands beside it are left out.
+ * The Base64 of a text at any offset: characters that depend on the bytes next to it are left out.
  * `dXNlcjpzZWNyZXQ=` has `secret` in it, behind `user:`.
  */
 const base64Parts = (secret: string): ReadonlyArray<string> => {
@@ -62,12 +62,12 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
 type Place = readonly [from: number, to: number]
 
 /**
- * Finds all of some texts at once, in a time that is linear in the text that is searched (Aho and Corasick): secrets and
- * logs can be such that any other search takes minutes. A state is a node of the tree of all forms.
+ * Finds any of several texts in time linear in the searched text (Aho-Corasick): with some secrets and logs other
+ * searches take minutes. A state is a node of the trie of all forms.
  */
 const makeSearch = (forms: ReadonlyArray<string>) => {
   const next: Array<Map<number, number>> = [new Map()]
-  /** The state of the longest end of this one that is itself the beginning of a form. */
+  /** The state of the longest proper suffix that is a prefix of a form. */
   const fallback: Array<number> = [0]
   const depth: Array<number> = [0]
   /** The length of the longest form that ends in this state. */

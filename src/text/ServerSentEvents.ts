@@ -1,6 +1,6 @@
 /**
- * The data of server-sent events, read as the bytes come: cut anywhere, with LF, CR or CRLF, with a byte order mark,
- * comments and fields that nobody asked for. Linear in the bytes, and bounded in memory by one event.
+ * Reads the data of server-sent events incrementally: bytes cut anywhere, LF, CR or CRLF, a byte order mark, comments
+ * and unknown fields. Linear in the bytes; memory is bounded by one event.
  */
 import { StringDecoder } from "node:string_decoder"
 import * as TextBuilder from "./TextBuilder.js"
@@ -9,11 +9,11 @@ const LF = 10
 const SPACE = 32
 const COLON = 58
 
-/** Lines of one event's data: each costs memory, also an empty one. */
+/** The limit of data lines per event: each costs memory, even an empty one. */
 const maxDataLines = 65_536
 
 export interface ServerSentEventsOptions {
-  /** The longest event, and the longest line, in UTF-16 code units. */
+  /** The limit of an event, and of a line, in UTF-16 code units. */
   readonly maxLength: number
   /** Called for each event that has data. */
   readonly onData: (data: string) => void
@@ -88,7 +88,7 @@ export const make = ({ maxLength, onData, onTooLarge }: ServerSentEventsOptions)
 
   const feed = (text: string, start: number) => {
     let from = start
-    // Each kind of line end is looked for once: where there is none of a kind, the next search would read all again.
+    // Each kind of line end is searched for once: where one is absent, searching again would read everything again.
     let lf = text.indexOf("\n", from)
     let cr = text.indexOf("\r", from)
     while (lf !== -1 || cr !== -1) {

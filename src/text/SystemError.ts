@@ -1,4 +1,4 @@
-/** The operating system's error codes in words. */
+/** Descriptions of the operating system's error codes. */
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
@@ -31,18 +31,18 @@ const reasons: Readonly<Record<string, string>> = {
   ETIMEDOUT: "the connection timed out"
 }
 
-/** `ECONNREFUSED`; `undefined` for what is no error of the system's. */
+/** `ECONNREFUSED`; `undefined` for anything but a system error. */
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** The first code that a text of a library names: `14 UNAVAILABLE: connect ECONNREFUSED 127.0.0.1:1`. */
+/** The first error code in a library's message: `14 UNAVAILABLE: connect ECONNREFUSED 127.0.0.1:1`. */
 export const codeIn = (text: string): string | undefined => /\bE[A-Z_]{3,20}\b/.exec(text)?.[0]
 
-/** A code in a few words, for after a colon; `words` says it better where more is known of what failed. */
+/** A short description of a code, to follow a colon; `words` overrides it where the caller knows more. */
 export const reasonOf = (code: string, words: Readonly<Record<string, string>> = {}): string =>
   words[code] ?? reasons[code] ?? code
 
-/** An error in a few words: its code's, else its message. */
+/** A short description of an error: its code's, else its message. */
 export const describe = (error: unknown, words: Readonly<Record<string, string>> = {}): string => {
   const code = codeOf(error)
   if (code !== undefined && (words[code] ?? reasons[code]) !== undefined) return reasonOf(code, words)

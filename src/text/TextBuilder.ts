@@ -1,6 +1,6 @@
 /**
- * A text put together from many pieces. `+=` would keep an object of 32 bytes for each piece until somebody reads the
- * text, which for pieces of a character is sixteen times the text.
+ * Builds a text from many pieces. `+=` would keep an object of 32 bytes per piece until the text is read: sixteen times
+ * its size for pieces of one character.
  */
 
 /** Pieces that are joined at a time. */

@@ -181,7 +181,7 @@ describe("an agent without its orchestrator", () => {
           at: 31_500,
           text:
             "Registered with the orchestrator at orchestrator.test:50051 as node tester (10.0.0.7:50052), after 32s "
-            + "(6 failed tries)"
+            + "(6 failed attempts)"
         }
       ])
     }))
@@ -195,7 +195,7 @@ describe("an agent without its orchestrator", () => {
       assert.isAtLeast(reminders.length, 5)
       assert.match(
         reminders[0]?.text ?? "",
-        /^Still without the orchestrator after 1m[\ds]* and 8 tries: .*connection refused$/
+        /^Still not connected to the orchestrator after 1m[\ds]* and 8 attempts: .*connection refused$/
       )
       for (const gap of gaps(agent.logs.all.map(({ at }) => at))) assert.isAtLeast(gap, 60_000)
     }))
@@ -276,7 +276,7 @@ describe("an agent that loses its orchestrator", () => {
         {
           level: "INFO",
           at: 70_000,
-          text: "The orchestrator at orchestrator.test:50051 is back after 7.5s (4 failed tries)"
+          text: "Reconnected to the orchestrator at orchestrator.test:50051 after 7.5s (4 failed attempts)"
         }
       ])
     }))
@@ -328,7 +328,7 @@ describe("an agent that loses its orchestrator", () => {
         ["register", 7_500]
       ])
       assert.deepStrictEqual(yield* connection(agent), { _tag: "Registered", since: 0 })
-      assert.lengthOf(agent.logs.matching(/did not know this node .*: registered again$/), 1)
+      assert.lengthOf(agent.logs.matching(/no longer knew this node .*; registered again$/), 1)
     }))
 
   it.scoped("does not repeat itself at each beat when the orchestrator forgets it each time", () =>
@@ -338,24 +338,25 @@ describe("an agent that loses its orchestrator", () => {
       })
       yield* TestClock.adjust("5 minutes")
       assert.lengthOf(agent.orchestrator.times("register"), 61)
-      assertWithin(agent.logs.matching(/did not know this node/).length, 2, 6)
+      assertWithin(agent.logs.matching(/no longer knew this node/).length, 2, 6)
     }))
 
   it.scoped("does without heartbeats when the orchestrator has none, and says so once", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start({
-        prepare: ({ orchestrator }) => orchestrator.heartbeat = Effect.fail(unimplemented("take this node's heartbeat"))
+        prepare: ({ orchestrator }) =>
+          orchestrator.heartbeat = Effect.fail(unimplemented("accept this node's heartbeat"))
       })
       yield* TestClock.adjust("1 minute")
       assert.lengthOf(agent.orchestrator.times("register"), 13)
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ level, text }) => [level, text]), [[
         "WARN",
-        "the orchestrator at orchestrator.test:50051 does not know how to take this node's heartbeat: doing without "
-        + "heartbeats, registering every 5s instead"
+        "The orchestrator at orchestrator.test:50051 does not implement this: it cannot accept this node's heartbeat; "
+        + "registering every 5s instead of sending heartbeats"
       ]])
     }))
 
-  it.scoped("does without updates when the orchestrator has none, and says so once", () =>
+  it.scoped("continues without updates when the orchestrator does not implement them, and logs that once", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start({
         prepare: ({ orchestrator }) =>
@@ -365,7 +366,8 @@ describe("an agent that loses its orchestrator", () => {
       assert.isAtLeast(agent.orchestrator.times("updateNode").length, 10)
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ level, text }) => [level, text]), [[
         "WARN",
-        "the orchestrator at orchestrator.test:50051 does not know how to update this node's hardware: doing without"
+        "The orchestrator at orchestrator.test:50051 does not implement this: it cannot update this node's hardware; "
+        + "continuing without reports"
       ]])
       assert.strictEqual((yield* connection(agent))._tag, "Registered")
     }))
@@ -390,7 +392,7 @@ describe("an agent whose machine slept", () => {
       assert.strictEqual(agent.capabilities.forgotten, 1)
       assert.deepStrictEqual(yield* connection(agent), { _tag: "Registered", since: 0 })
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ text }) => text), [
-        "This machine slept, or its clock was set forward, by 1h: registering again"
+        "This machine slept, or its clock was set forward, by 1h; registering again"
       ])
     }))
 
@@ -409,7 +411,7 @@ describe("an agent whose machine slept", () => {
       ])
       assert.strictEqual(agent.capabilities.forgotten, 1)
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ text }) => text), [
-        "This machine's clock was set back by 1h: registering again"
+        "This machine's clock was set back by 1h; registering again"
       ])
     }))
 

@@ -16,7 +16,7 @@ describe("AgentConfig.layer", () => {
       assert.isFalse(config.provenance("vllmModel").isGiven)
     }))
 
-  it.effect("refuses a misspelt name, in the types and when it runs", () =>
+  it.effect("refuses a misspelled name, in the types and when it runs", () =>
     // @ts-expect-error there is no such setting
     Effect.map(Effect.flip(read(AgentConfig.layer({ "hearbeat-interval": "1s" }))), ({ message }) =>
       assert.strictEqual(message, "there is no setting \"hearbeat-interval\" (did you mean \"heartbeat-interval\"?)")))

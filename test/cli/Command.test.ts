@@ -42,7 +42,7 @@ describe("bad values", () => {
     [["--node-id", "a\u0001b"], 78, /--node-id cannot be "a\\u0001b"/],
     [["--node-id", "x".repeat(254)], 78, /--node-id cannot be/],
     [["--orchestrator", "http://x:1"], 78, /--orchestrator cannot be "http:\/\/x:1".*an address, such as/],
-    [["--state-dir", "/proc/nope"], 78, /--state-dir cannot be "\/proc\/nope".*cannot be made there/],
+    [["--state-dir", "/proc/nope"], 78, /--state-dir cannot be "\/proc\/nope".*cannot be created there/],
     [["--log-level", "loud"], 78, /--log-level cannot be "loud".*debug, info, warn, error/],
     [["--enable-vllm=maybe"], 78, /--enable-vllm cannot be "maybe".*true or false/],
     [["--bogus"], 2, /there is no option --bogus/],

@@ -80,7 +80,7 @@ await describeDocker("Engines on a daemon of their own", (engine) => {
     const of = await ollamaNode()
     await daemon().down()
     const agent = of.start()
-    await agent.until(/Ollama waits for Docker, and starts when it answers/)
+    await agent.until(/Ollama is waiting for Docker/)
     await daemon().up()
     await agent.until(EngineAgents.serves("Ollama"))
     const from = agent.output().length
@@ -127,7 +127,7 @@ await describeDocker("Engines on a daemon of their own", (engine) => {
         assert.deepStrictEqual(agent.findings().map(({ code, severity }) => [code, severity]), [
           ["engine.gpu-not-used", "warning"]
         ])
-        assert.lengthOf(agent.logs.matching(/Ollama was given a GPU and computes on the CPU/), 1)
+        assert.lengthOf(agent.logs.matching(/Ollama was given a GPU but runs on the CPU/), 1)
       })).pipe(Effect.provide(layer(engine)))
     ))
 }, { ownDaemon: true, daemonPath: toolkit })

@@ -126,7 +126,7 @@ describe("the settings", () => {
     assert.strictEqual(refuse(valid({})), "--agent-port cannot be \"50052\" (the default): it is taken; give another")
   })
 
-  it("that nothing reads are most likely misspelt", () => {
+  it("that nothing reads are most likely misspelled", () => {
     const found = Source.unknownVariables(
       { ORCHION_NODE_ID: "a", ORCHION_NODEID: "b", ORCHION_HTTP_PORT: "1", PATH: "/bin" },
       Setting.names(AgentConfig.settings)

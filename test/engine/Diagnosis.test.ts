@@ -69,7 +69,7 @@ const causes: ReadonlyArray<readonly [line: string, cause: Diagnosis.Cause, mess
   [
     "huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1)",
     "model-access",
-    /does not give out "org\/model"/,
+    /denied access to "org\/model"/,
     /https:\/\/huggingface\.co\/org\/model.*HF_TOKEN/
   ],
   ["OSError: You are trying to access a gated repo.", "model-access", /token is missing/, /HF_TOKEN/],
@@ -156,7 +156,7 @@ describe("why an engine ended", () => {
     const [line = ""] = causes[0] ?? []
     assert.match(
       Diagnosis.ofEnd(vllm, evidence([line], { gpus })).remedy,
-      /^End what holds it \(python3 \(pid 7, 20\.0 GiB\), blender \(pid 8\)\), or lower/
+      /^Stop the programs that hold it \(python3 \(pid 7, 20\.0 GiB\), blender \(pid 8\)\), or lower/
     )
   })
 

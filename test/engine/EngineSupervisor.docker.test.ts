@@ -172,8 +172,8 @@ await describeDocker("Engines under the agent's care", (engine) => {
   it.live.each(
     [
       ["kill", /killed from outside \(SIGKILL\)/],
-      ["remove", /Somebody else removed|killed from outside/],
-      ["pause", /somebody paused its container/]
+      ["remove", /removed by another program|killed from outside/],
+      ["pause", /its container is paused/]
     ] as const
   )("find out what is done behind their back: %s", ([deed, detail]) =>
     run(Effect.gen(function*() {

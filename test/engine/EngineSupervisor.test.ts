@@ -78,7 +78,7 @@ describe("an engine that does not start", () => {
       }).pipe(Effect.provide(docker))
       yield* TestClock.adjust("1 hour")
       assert.match(agent.engines.current()[0]?.detail ?? "", /^Waiting for Docker\. /)
-      assert.lengthOf(agent.logs.matching(/waits for Docker/), 1)
+      assert.lengthOf(agent.logs.matching(/is waiting for Docker/), 1)
       isAway = false
       yield* TestClock.adjust("30 seconds")
       assert.lengthOf(tries, 1)

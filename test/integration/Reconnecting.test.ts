@@ -179,7 +179,7 @@ describe("an agent over gRPC", () => {
           assert.lengthOf(logs.matching(/^Lost the orchestrator .*: no answer in time; /), 1)
           yield* orchestrator.signal("SIGCONT")
           yield* until(status, "Registered")
-          assert.lengthOf(logs.matching(/is back after/), 1)
+          assert.lengthOf(logs.matching(/^Reconnected to the orchestrator/), 1)
           yield* orchestrator.signal("SIGSTOP")
           yield* until(status, "Disconnected")
         }))

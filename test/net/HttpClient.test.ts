@@ -106,7 +106,7 @@ describe("HttpClient", () => {
       const silent = yield* raw((socket) => socket.destroy())
       assert.strictEqual((yield* fails(silent.url))[0], "lost")
       const other = yield* raw((socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"))
-      assert.deepStrictEqual(yield* fails(other.url), ["not-http", "what answers there does not speak HTTP"])
+      assert.deepStrictEqual(yield* fails(other.url), ["not-http", "the peer does not speak HTTP"])
       assert.strictEqual((yield* fails("http://a b/"))[0], "invalid")
       const header = yield* Effect.flip(
         HttpClient.send({ method: "GET", url, headers: { authorization: "Bearer se\ncret" } }, limits)

@@ -389,7 +389,10 @@ describe("a state directory under a running agent", () => {
       yield* check
       yield* check
       assert.deepStrictEqual(logs.all.map(({ level, text }) => [level, text]), [
-        ["WARN", `The state directory ${stateDir} was deleted while the agent runs: made it again with this node's id`]
+        [
+          "WARN",
+          `The state directory ${stateDir} was deleted while the agent was running; recreated it with this node's id`
+        ]
       ])
       assert.strictEqual(fs.readFileSync(path.join(stateDir, "node-id"), "utf8"), "gpu-7\n")
       assert.deepStrictEqual(fs.readdirSync(stateDir).sort(), ["agent.lock", "agent.sock", "node-id"])
@@ -406,7 +409,7 @@ describe("a state directory under a running agent", () => {
       yield* check
       yield* check
       assert.deepStrictEqual(logs.all.map(({ level, text }) => [level, text]), [
-        ["ERROR", `Another agent (pid ${other.pid}) took over the state directory ${stateDir}: stop one of the two`]
+        ["ERROR", `Another agent (pid ${other.pid}) took over the state directory ${stateDir}; stop one of the two`]
       ])
       yield* other.signal("SIGKILL")
       yield* other.ended
@@ -429,7 +432,7 @@ describe("a state directory under a running agent", () => {
       yield* check
       yield* check
       assert.lengthOf(logs.all, 1)
-      assert.match(logs.all[0]?.text ?? "", /cannot be written any more: the file system is read-only; /)
+      assert.match(logs.all[0]?.text ?? "", /is no longer writable: the file system is read-only; /)
       yield* Scope.close(scope, Exit.void)
       assert.match(
         logs.all.slice(1).map(({ text }) => text).join(),

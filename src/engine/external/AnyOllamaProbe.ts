@@ -1,4 +1,4 @@
-/** What is asked of an Ollama that may have whatever models its owner likes, also none yet. */
+/** The probe of an external Ollama, which may have any models, or none. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as EngineHttp from "../../chat/EngineHttp.js"

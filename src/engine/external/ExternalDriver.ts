@@ -1,4 +1,4 @@
-/** Engines that somebody else runs: no container, no Docker; watched, served and reported like the others. */
+/** External engines, which the agent does not start: watched, served and reported like the others, without Docker. */
 import * as fs from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -92,7 +92,7 @@ const driverOf = (
 })
 
 const vllmOf = (settings: EngineSettings, url: string): EngineDriver => {
-  // Whatever it serves is welcome, unless a model is asked for by name.
+  // Any model will do, unless one is configured.
   const model = settings.provenance("vllmModel").isGiven ? settings.vllmModel : ""
   return driverOf(
     {

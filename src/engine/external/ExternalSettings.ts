@@ -1,4 +1,4 @@
-/** The settings of engines that somebody else runs: the agent watches them and relays requests to them. */
+/** The settings of external engines, which the agent watches and relays requests to. */
 import * as Option from "effect/Option"
 import * as Setting from "../../config/Setting.js"
 import * as Format from "../../config/SettingFormat.js"

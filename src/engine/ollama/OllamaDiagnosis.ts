@@ -28,14 +28,14 @@ const pullErrors: ReadonlyArray<readonly [RegExp, (name: string, error: string) 
   [/permission denied/i, (_, error) =>
     lasting(
       "no-permission",
-      `Ollama may not write where it keeps its models (${error}).`,
-      "Give the directory of --ollama-volume to root, or use a volume by its name."
+      `Ollama has no permission to write to its models directory (${error}).`,
+      "Make root the owner of the --ollama-volume directory, or use a named volume."
     )],
   [/no space left|disk quota/i, (name, error) =>
     lasting(
       "disk-full",
       `There is no room for ${name} (${error}).`,
-      "Free some space, or keep the models elsewhere: --ollama-volume."
+      "Free some space, or store the models elsewhere with --ollama-volume."
     )],
   [/newer version of Ollama|requires a newer version/i, (name, error) =>
     lasting(
@@ -55,7 +55,7 @@ const pullErrors: ReadonlyArray<readonly [RegExp, (name: string, error: string) 
   [/unauthori[sz]ed|forbidden|denied|\b40[13]\b/i, (name, error) =>
     lasting(
       "model-access",
-      `The registry does not give out ${name} (${error}).`,
+      `The registry denied access to ${name} (${error}).`,
       "Choose a public model, or one that this machine's key may pull."
     )]
 ]
@@ -68,6 +68,6 @@ export const ofPull = (model: string, error: string): Diagnosis => {
   return known !== undefined ? known[1](name, said) : transient(
     "network",
     `Ollama could not pull ${name}: ${said}.`,
-    "Check this machine's way to the registry (network, DNS, proxy; HTTPS_PROXY is passed on)."
+    "Check this machine's connection to the registry (network, DNS, proxy; HTTPS_PROXY is passed on)."
   )
 }

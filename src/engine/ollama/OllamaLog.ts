@@ -14,10 +14,10 @@ export const stageOf = (line: string): string | undefined =>
   line.includes("Listening on ")
     ? "Ollama listens"
     : line.includes("inference compute")
-    ? "Ollama found its devices"
+    ? "Devices detected"
     : undefined
 
-/** Lines that only say that the agent itself asked. */
+/** Lines about the agent's own requests. */
 export const isNoise = (line: string): boolean =>
   /\b(?:GET|HEAD)\s{1,20}"\/(?:api\/version|api\/ps|api\/tags|v1\/models)?"/.test(after(line, "[GIN]") ?? "")
 

@@ -1,4 +1,4 @@
-/** What is asked of a running Ollama. */
+/** The probe of a running Ollama. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as EngineHttp from "../../chat/EngineHttp.js"
@@ -29,7 +29,7 @@ export const make = (
     new ModelUnavailable({
       diagnosis: {
         cause: "model-not-found",
-        message: `Ollama pulled ${model}, and does not list it (it lists ${
+        message: `Ollama pulled ${model} but does not list it (it lists ${
           listed.slice(0, listedModels).join(", ") || "nothing"
         }).`,
         remedy: "Check --ollama-model.",

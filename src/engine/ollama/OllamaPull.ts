@@ -20,11 +20,11 @@ interface Attempt {
   readonly done: number
 }
 
-/** Pulls that fail in a row without a byte more than before, until the model is given up. */
+/** Consecutive failed pulls without new bytes before the pull is given up. */
 const fruitlessPulls = 5
-/** A pull without a line for so long has failed. */
+/** A pull without a line for this long has failed. */
 const inactivity = Duration.minutes(2)
-/** The least time between two reports of progress. */
+/** The minimum time between two progress reports. */
 const reportMillis = 250
 /** Layers of one model whose bytes are counted. */
 const maxLayers = 1000
@@ -113,7 +113,7 @@ export const once = (address: EngineAddress, model: string): Effect.Effect<void,
     ({ error }) => error === undefined ? Effect.void : new ModelUnavailable({ diagnosis: ofPull(model, error) })
   )
 
-/** Pulls until the model is there, through what may pass; each attempt resumes the one before. */
+/** Pulls until the model is complete, through transient failures; each attempt resumes the one before. */
 export const untilComplete = (
   address: EngineAddress,
   model: string,
@@ -127,7 +127,7 @@ export const untilComplete = (
       const inVain = done > best ? 0 : fruitless + 1
       if (diagnosis.lasting || inVain >= fruitlessPulls) return yield* new ModelUnavailable({ diagnosis })
       const wait = Backoff.wait(backoff, inVain + 1)
-      yield* Effect.logWarning(`${diagnosis.message} Retrying in ${Duration.toSeconds(wait)} s, from where it was`)
+      yield* Effect.logWarning(`${diagnosis.message} Resuming the pull in ${Duration.toSeconds(wait)} s`)
       yield* Effect.sleep(wait)
       return yield* from(Math.max(best, done), inVain)
     })

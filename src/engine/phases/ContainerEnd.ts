@@ -1,4 +1,4 @@
-/** The end of a container: noticed through everything that may keep Docker from saying so, and explained. */
+/** The end of a container: detected even when Docker fails to report it, and explained. */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { ContainerExit } from "../../docker/api/Container.js"
@@ -6,9 +6,9 @@ import * as Diagnosis from "../Diagnosis.js"
 import { EngineEvent } from "../EngineStatus.js"
 import { type ContainerRun, RunFailed } from "./EngineRun.js"
 
-/** What is still to come of a log when its container has ended. */
+/** How long to wait for the rest of the log after its container ended. */
 const logGrace = "2 seconds"
-/** Between two tries to wait for an end. */
+/** The wait between attempts to wait for the end. */
 const retryAfter = "1 second"
 
 const exitOf = ({ containerId, supervision: { docker } }: ContainerRun): Effect.Effect<ContainerExit | undefined> => {
@@ -24,7 +24,7 @@ export const phase = (run: ContainerRun, logRead: Deferred.Deferred<void>): Effe
   Effect.gen(function*() {
     const { log, plan, supervision: { board, driver } } = run
     const exit = yield* exitOf(run)
-    // No request is to be sent there while the reason is looked for.
+    // No more requests while the reason is determined.
     yield* board.change(driver.name, { event: EngineEvent.Ending({ detail: "Its container ended" }) })
     yield* Effect.timeoutOption(Deferred.await(logRead), logGrace)
     return yield* new RunFailed({

@@ -23,7 +23,7 @@ import * as MemoryWait from "./MemoryWait.js"
 import * as Serving from "./Serving.js"
 import * as Starting from "./Starting.js"
 
-/** What a run left: how long the engine served, and its last lines. */
+/** What is known after a run: how long the engine served, and its last lines. */
 export interface Trace {
   readonly healthyFor: Duration.Duration
   /** Oldest first. */
@@ -35,7 +35,7 @@ export const noTrace: Trace = { healthyFor: Duration.zero, lines: [] }
 const pausedReason = ({ containerId, supervision: { docker } }: EngineRun.ContainerRun) =>
   Effect.map(Effect.option(docker.inspect(containerId)), (info) =>
     Option.isSome(info) && info.value.state === "paused"
-      ? `somebody paused its container (docker unpause ${info.value.name})`
+      ? `its container is paused (docker unpause ${info.value.name})`
       : undefined)
 
 const startAndServe = (run: EngineRun.ContainerRun): Effect.Effect<never, EngineRun.RunFailed> =>
@@ -53,7 +53,7 @@ const startAndServe = (run: EngineRun.ContainerRun): Effect.Effect<never, Engine
     return yield* Serving.phase(run, models, { explain: pausedReason(run) })
   })
 
-/** Lives with the container: whatever ends first ends the run. */
+/** Runs with the container: whatever ends first ends the run. */
 const untilItEnds = (run: EngineRun.ContainerRun): Effect.Effect<never, EngineRun.RunFailed> =>
   Effect.gen(function*() {
     const logRead = yield* Deferred.make<void>()
@@ -104,20 +104,20 @@ const withScope = <A, E>(
 
 const isUnresponsive = ({ cause }: Diagnosis.Diagnosis): boolean => cause === "unhealthy" || cause === "stalled"
 
-/** A container that does not answer is given no time to stop. */
+/** A container that does not answer gets no grace period. */
 const discard = ({ containerId, supervision: { docker } }: EngineRun.ContainerRun): Effect.Effect<void> =>
   Effect.ignore(docker.remove(containerId, { force: true }))
 
 export interface Options {
   /** Reads the machine again. */
   readonly replan: Effect.Effect<EnginePlan, EngineRefused>
-  /** A GPU offer with which the engine did not start. */
+  /** A GPU offer with which the engine failed to start. */
   readonly declined: string | undefined
-  /** Told what the run left, when it ends. */
+  /** Called at the end of the run. */
   readonly trace: Ref.Ref<Trace>
 }
 
-/** Fails with the reason for its end. The board says that it is ending before its container is stopped. */
+/** Fails with the reason for its end. The board shows that it is ending before its container is stopped. */
 export const phase = (
   supervision: EngineRun.Supervision,
   plan: ContainerPlan,
@@ -132,7 +132,7 @@ export const phase = (
     if (adopted === undefined) {
       yield* MemoryWait.phase(supervision, plan, replan)
       yield* ImagePulling.phase(supervision, plan.spec.image)
-      yield* board.change(driver.name, { event: EngineEvent.Waiting({ detail: "Creating its container" }) })
+      yield* board.change(driver.name, { event: EngineEvent.Waiting({ detail: "Creating the container" }) })
     }
     return yield* withScope(keep, (scope) =>
       Effect.gen(function*() {

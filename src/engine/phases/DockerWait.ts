@@ -1,4 +1,4 @@
-/** Before a container: Docker answers. */
+/** The phase before a container: waits until Docker answers. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import type { Supervision } from "./EngineRun.js"
 
 export const backoff: Backoff.BackoffOptions = { base: "1 second", cap: "30 seconds" }
 
-/** Ends when Docker answers. Its absence counts for nothing. */
+/** Ends when Docker answers. Waiting does not count as a failure. */
 export const phase = ({ board, docker, driver }: Supervision): Effect.Effect<void> =>
   Effect.gen(function*() {
     const logged = yield* Ref.make<string | undefined>(undefined)
@@ -22,14 +22,14 @@ export const phase = ({ board, docker, driver }: Supervision): Effect.Effect<voi
         const diagnosis = Diagnosis.ofDockerError(driver.diagnosis, error)
         const nextTryAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
         yield* board.change(driver.name, {
-          // A Docker that is missing, or may not be used, needs somebody to act; one that is down may come back.
+          // A missing Docker, or one without permission, needs a person; one that is down may come back.
           event: diagnosis.lasting
             ? EngineEvent.RetryScheduled({ attempt: 0, nextTryAt, diagnosis })
             : EngineEvent.Waiting({ detail: `Waiting for Docker. ${error.message}` }),
           findings: [...findings(), EngineFindings.failed(driver.title, diagnosis)]
         })
         if ((yield* Ref.getAndSet(logged, error._tag)) === error._tag) return
-        yield* Effect.logWarning(`${driver.title} waits for Docker. ${error.message}`)
+        yield* Effect.logWarning(`${driver.title} is waiting for Docker. ${error.message}`)
       })
     yield* Backoff.untilItSucceeds(docker.ping, { ...backoff, onFailure })
     if ((yield* Ref.get(logged)) === undefined) return

@@ -33,16 +33,16 @@ export class RunFailed extends Data.TaggedError("RunFailed")<{ readonly diagnosi
   }
 }
 
-/** What was seen of a run so far. Times are milliseconds since 1970. */
+/** The observations of a run so far. Times are milliseconds since 1970. */
 export interface Signs {
   /** When it last showed progress. */
   readonly lastSign: number
-  /** When its log said that it accepts connections. */
+  /** When it logged that it accepts connections. */
   readonly upSince: number | undefined
   readonly readySince: number | undefined
-  /** What its log says that it computes on. */
+  /** The device that it logged. */
   readonly device: string | undefined
-  /** What its API said of the GPU. */
+  /** Whether its API says that it uses the GPU. */
   readonly seen: ReadonlyArray<Finding>
 }
 
@@ -56,10 +56,10 @@ export interface EngineRun<P extends EnginePlan = EnginePlan> {
   readonly log: EngineLog.EngineLog
 }
 
-/** The run of a container that is there. */
+/** The run of an existing container. */
 export interface ContainerRun extends EngineRun<ContainerPlan> {
   readonly containerId: string
-  /** It ran before this agent did. */
+  /** An earlier agent started it. */
   readonly adopted: boolean
 }
 
@@ -82,10 +82,10 @@ export const make = <P extends EnginePlan>(supervision: Supervision, plan: P): E
     }
   })
 
-/** It showed progress just now. */
+/** Records a sign of life. */
 export const sign = ({ signs }: EngineRun): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (lastSign) => Ref.update(signs, (known) => ({ ...known, lastSign })))
 
-/** A loop that passes what it knows from one round to the next, until it fails. */
+/** A loop that passes its state from round to round until it fails. */
 export const endlessly = <A, E>(initial: A, round: (known: A) => Effect.Effect<A, E>): Effect.Effect<never, E> =>
   Effect.zipRight(Effect.iterate(initial, { while: () => true, body: round }), Effect.never)

@@ -1,4 +1,4 @@
-/** An engine that somebody else runs: waited for, then watched. */
+/** An external engine: waits until it answers, then watches it. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,10 +11,10 @@ import { EngineEvent } from "../EngineStatus.js"
 import * as EngineRun from "./EngineRun.js"
 import * as Serving from "./Serving.js"
 
-/** Failed checks in a row after which a start is given up. */
+/** Consecutive failed checks before a start is given up. */
 const lostAfter = 3
 
-/** Ends when it answers, and says why it cannot be used until then. */
+/** Ends when it answers, and logs why it cannot be used until then. */
 const connect = ({ plan, probe, supervision: { board, driver, times } }: EngineRun.EngineRun<ExternalPlan>) =>
   Effect.gen(function*() {
     const logged = yield* Ref.make<string | undefined>(undefined)
@@ -43,7 +43,7 @@ const connect = ({ plan, probe, supervision: { board, driver, times } }: EngineR
     yield* board.change(driver.name, { findings: plan.findings })
   })
 
-/** Fails when it stops answering while it gets ready. */
+/** Fails when it stops answering before it is ready. */
 const lostContact = ({ probe, supervision: { driver, times } }: EngineRun.EngineRun<ExternalPlan>) =>
   EngineRun.endlessly<number, EngineRun.RunFailed>(
     0,
@@ -57,7 +57,7 @@ const lostContact = ({ probe, supervision: { driver, times } }: EngineRun.Engine
       })
   )
 
-/** Fails when it no longer answers, or its model cannot be had. */
+/** Fails when it no longer answers, or its model is unavailable. */
 export const phase = (
   supervision: EngineRun.Supervision,
   plan: ExternalPlan

@@ -1,4 +1,4 @@
-/** An engine that runs on the CPU for lack of a GPU: whether it could have one now, as drivers come late. */
+/** For an engine that runs on the CPU for lack of a GPU: watches for one, as drivers may load late. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { ContainerPlan } from "../EnginePlan.js"
@@ -6,7 +6,7 @@ import type { GpuSelection } from "../GpuSelection.js"
 import type { MachineFacts } from "../Machine.js"
 import { endlessly, type Supervision } from "./EngineRun.js"
 
-/** A GPU that turned up, and with which the engine is to be started. */
+/** A GPU that became available, to restart the engine with. */
 export interface GpuOffer {
   readonly _tag: "GpuOffer"
   /** Which GPUs, by which runtime: the same offer has the same key. */
@@ -38,8 +38,8 @@ const look = ({ driver, machine, nodeId }: Supervision): Effect.Effect<GpuOffer 
   })
 
 /**
- * Fails with an offer that is there twice in a row while no request is in flight: the engine is restarted for it. Never
- * with `declined`, with which the engine did not start.
+ * Fails with an offer that was present twice in a row while no request was in flight: the engine is restarted for it.
+ * Never with `declined`, with which the engine failed to start.
  */
 export const phase = (
   supervision: Supervision,

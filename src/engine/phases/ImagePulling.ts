@@ -1,4 +1,4 @@
-/** Before a container: its image is here. */
+/** The phase before a container: its image is pulled. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -9,7 +9,7 @@ import * as Bytes from "../../text/Bytes.js"
 import { EngineEvent } from "../EngineStatus.js"
 import type { Supervision } from "./EngineRun.js"
 
-/** The least time between two reports of progress. */
+/** The minimum time between two progress reports. */
 const reportMillis = 250
 
 const detailOf = (progress: PullProgress): string => {
@@ -17,7 +17,7 @@ const detailOf = (progress: PullProgress): string => {
   const ofLayers = `${layers.existing + layers.extracted} of ${layers.total} layers`
   switch (phase) {
     case "resolving":
-      return `Pulling ${image}: asking the registry`
+      return `Pulling ${image}: contacting the registry`
     case "downloading":
       return `Pulling ${image}: ${Bytes.format(downloadedBytes)} of ${totalKnown ? "" : "at least "}${
         Bytes.format(totalBytes)
@@ -27,7 +27,7 @@ const detailOf = (progress: PullProgress): string => {
     case "waiting":
       return `Pulling ${image}: retrying in ${Math.round((retry?.delay ?? 0) / 1000)} s (${retry?.reason ?? ""})`
     case "complete":
-      return `The image ${image} is complete`
+      return `Pulled ${image}`
   }
 }
 

@@ -1,4 +1,4 @@
-/** During a run: what the engine writes is read, kept and understood. */
+/** During a run: reads, keeps and interprets the engine's log. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { EngineEvent } from "../EngineStatus.js"
 import { type ContainerRun, sign } from "./EngineRun.js"
 import * as RunFindings from "./RunFindings.js"
 
-/** Between two tries to read a log. */
+/** The wait between attempts to read a log. */
 const retryAfter = Duration.seconds(2)
 /** Lines of an adopted engine's log, most of which are about the agent's health checks. */
 const adoptedTail = 5_000
@@ -38,8 +38,7 @@ const onLine = (run: ContainerRun) => (line: { readonly text: string }): Effect.
   })
 
 /**
- * Ends with the log. Reads on through what may go wrong: without its lines a start would look silent, and an end would
- * have no cause.
+ * Ends with the log. Retries on failures: without its lines a start would look silent, and an end would have no cause.
  */
 export const phase = (run: ContainerRun): Effect.Effect<void> =>
   Effect.gen(function*() {

@@ -1,10 +1,10 @@
-/** Before a container: the GPU has enough free memory. */
+/** The phase before a container: waits until the GPU has enough free memory. */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { EnginePlan, EngineRefused } from "../EnginePlan.js"
 import { RunFailed, type Supervision } from "./EngineRun.js"
 
-/** What was just removed gives its memory back after a moment: the GPU is looked at again so often. */
+/** How often to check again: a container that was just removed frees its memory after a moment. */
 const looks = 4
 const interval = "1 second"
 
@@ -22,7 +22,7 @@ export const phase = (
     check(plan),
     () =>
       Effect.flatMap(replan, check).pipe(
-        // What is refused now is found by the next phase or the next run.
+        // A refusal is found by the next phase or the next run.
         Effect.catchTag("EngineRefused", () => Effect.void),
         Effect.delay(interval),
         Effect.retry(Schedule.recurs(looks - 1))

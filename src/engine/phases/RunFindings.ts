@@ -1,4 +1,4 @@
-/** What a person should know of a run: from its plan, its log and its API. */
+/** The findings about a run, from its plan, its log and its API. */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import type { Finding } from "../../node/NodeCapabilities.js"
@@ -11,7 +11,7 @@ const same = (a: ReadonlyArray<Finding>, b: ReadonlyArray<Finding>): boolean =>
 const log = ({ message, remedy, severity }: Finding) =>
   severity === "info" ? Effect.logInfo(message) : Effect.logWarning(`${message} ${remedy}`)
 
-/** Brings the board up to date, and logs what is new. */
+/** Updates the board, and logs new findings. */
 export const update = ({ plan, signs, supervision: { board, driver } }: EngineRun): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { device, seen } = yield* Ref.get(signs)

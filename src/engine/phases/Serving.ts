@@ -1,4 +1,4 @@
-/** An engine that serves: its health is watched until it fails. */
+/** A serving engine: watches its health until it fails. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,13 +11,13 @@ import * as RunFindings from "./RunFindings.js"
 
 /** Consecutive failed checks before a restart. */
 const failuresBeforeRestart = 3
-/** A request that made progress this recently shows that an engine lives which fails a check. */
+/** An engine that fails a check is alive if a request made progress this recently. */
 const busyMillis = 30_000
 /** Without a GPU, reading a prompt takes this many times longer. */
 const cpuPatience = 10
 
 interface Options {
-  /** Better words for why a check failed, where there are any. */
+  /** A more specific reason for a failed check, where there is one. */
   readonly explain?: Effect.Effect<string | undefined>
 }
 
@@ -88,7 +88,7 @@ const checks = (run: EngineRun, { explain = Effect.succeed(undefined) }: Options
           Effect.gen(function*() {
             const now = yield* Clock.currentTimeMillis
             const { activity } = board.get(driver.name)
-            // Engines answer late while they are busy; one that produces tokens is not dead.
+            // Busy engines answer late; one that produces tokens is alive.
             if (activity.inFlight > 0 && now - activity.lastProgressAt < busyMillis) return failures
             const more = { count: failures.count + 1, since: failures.count === 0 ? now : failures.since }
             yield* onUnhealthy(run, (yield* explain) ?? error.reason, more)
@@ -98,7 +98,7 @@ const checks = (run: EngineRun, { explain = Effect.succeed(undefined) }: Options
     ))
 }
 
-/** Looks now and then at what costs more, and fails when the engine has requests and produces nothing. */
+/** Runs the more expensive checks, and fails when the engine has requests in flight and produces nothing. */
 const looks = (run: EngineRun): Effect.Effect<never, RunFailed> => {
   const { plan, probe, signs, supervision: { board, driver, times } } = run
   const onCpu = plan._tag === "Container" && plan.gpus === undefined
@@ -106,7 +106,7 @@ const looks = (run: EngineRun): Effect.Effect<never, RunFailed> => {
   const look = ({ load: before, movedAt }: { readonly load: EngineLoad | undefined; readonly movedAt: number }) =>
     Effect.gen(function*() {
       const seen = yield* probe.look ?? Effect.succeed(undefined)
-      // What was seen holds until something is loaded that shows otherwise.
+      // The last observation holds until a loaded model shows otherwise.
       if (seen !== undefined) yield* Ref.update(signs, (known) => ({ ...known, seen }))
       yield* RunFindings.update(run)
       const load = yield* probe.load ?? Effect.succeed(undefined)
@@ -134,7 +134,7 @@ export const phase = (
   Effect.gen(function*() {
     const readySince = yield* Clock.currentTimeMillis
     yield* Ref.update(run.signs, (known) => ({ ...known, readySince }))
-    // What went wrong before it was ready is not why it ends.
+    // Errors from before it was ready are not why it ends.
     run.log.mark()
     yield* RunFindings.update(run)
     yield* serving(run, models)

@@ -10,16 +10,16 @@ import { EngineEvent } from "../EngineStatus.js"
 import * as Reachability from "../Reachability.js"
 import { type ContainerRun, endlessly, RunFailed, sign } from "./EngineRun.js"
 
-/** Fewer are noise: health checks are network traffic, too. */
+/** Fewer are noise: health checks are network traffic too. */
 const notableBytes = 1024 * 1024
-/** An engine that says that it is up is given this long to be reachable. */
+/** How long an engine that logged that it is up may take to become reachable. */
 const upGrace = Duration.seconds(5)
 
 /** The bytes that have moved in and out of a container, over all that it does. */
 const movedBytes = (stats: ContainerStats): number =>
   (stats.networkReceivedBytes ?? 0) + (stats.blockReadBytes ?? 0) + (stats.blockWrittenBytes ?? 0)
 
-/** Fails when nothing moved for too long: no log line, no progress, no bytes. */
+/** Fails after too long without progress: no log line, no report, no bytes. */
 const stall = (run: ContainerRun): Effect.Effect<never, RunFailed> => {
   const { log, signs, supervision: { docker, driver, times } } = run
   const interval = Duration.min(times.lookInterval, times.silence)
@@ -37,7 +37,7 @@ const stall = (run: ContainerRun): Effect.Effect<never, RunFailed> => {
   return endlessly<number | undefined, RunFailed>(undefined, look)
 }
 
-/** Fails when the engine says that it accepts connections, and the agent's are refused. */
+/** Fails when the engine logs that it accepts connections, but refuses the agent's. */
 const unreachable = ({ plan, signs, supervision: { driver } }: ContainerRun): Effect.Effect<never, RunFailed> =>
   Effect.gen(function*() {
     yield* Effect.sleep("1 second")
@@ -51,7 +51,7 @@ const unreachable = ({ plan, signs, supervision: { driver } }: ContainerRun): Ef
     })
   }).pipe(Effect.forever)
 
-/** Ends with the names that the engine answers to. */
+/** Ends with the model names that the engine serves. */
 export const phase = (run: ContainerRun): Effect.Effect<ReadonlyArray<string>, RunFailed> => {
   const { board, driver } = run.supervision
   const ready = run.probe.ready((detail, bytes) =>

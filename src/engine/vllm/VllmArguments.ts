@@ -31,7 +31,7 @@ const ownOptions: ReadonlyMap<string, string> = new Map([
   ["--max-model-len", "--vllm-max-model-len"]
 ])
 
-/** An argument that cannot be given. Only its name is told: what follows may be a secret. */
+/** An argument that is not accepted. Only its name is shown: its value may be a secret. */
 export interface BadArgument {
   readonly name: string
   readonly problem: string
@@ -51,7 +51,7 @@ export const badArgument = (args: ReadonlyArray<string>): BadArgument | undefine
     if (/^--(?:ssl-|uds$)/.test(nameOf(arg))) {
       return { name, problem: "the agent asks vLLM over plain HTTP, on its port", expected: "other arguments" }
     }
-    // vLLM would take it for one option of that name; and a secret in it would not be known for one.
+    // vLLM would read it as one option of that name, and a secret in it would not be recognized.
     if (/^--?[\w-]+\s/.test(arg)) {
       return { name, problem: "option and value are one argument", expected: `--vllm-arg=${name}=VALUE` }
     }
@@ -62,7 +62,7 @@ export const badArgument = (args: ReadonlyArray<string>): BadArgument | undefine
 /** Options whose values are secrets, and the variables that say the same. */
 const secretOptions: ReadonlyMap<string, string> = new Map([["--api-key", "VLLM_API_KEY"], ["--hf-token", "HF_TOKEN"]])
 
-/** Arguments without secrets, and these by their variables: an argument can be read by everybody on the machine. */
+/** Arguments without secrets, and these by their variables: everyone on the machine can read arguments. */
 export const withoutSecrets = (
   args: ReadonlyArray<string>
 ): { readonly args: ReadonlyArray<string>; readonly secrets: Readonly<Record<string, string>> } => {

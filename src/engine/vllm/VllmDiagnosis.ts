@@ -5,7 +5,7 @@ import { title } from "./VllmSettings.js"
 
 const busyRemedy = ({ gpus }: Evidence): string => {
   const holders = holdersOf(gpus)
-  return `${holders === "" ? "Free memory on the GPU" : `End what holds it (${holders})`}, `
+  return `${holders === "" ? "Free memory on the GPU" : `Stop the programs that hold it (${holders})`}, `
     + "or lower what vLLM asks for: --vllm-arg=--gpu-memory-utilization=0.5"
 }
 
@@ -36,7 +36,7 @@ const gpuMemory: ReadonlyArray<KnownLine> = [
     explain: ({ detail }) =>
       lasting(
         "kv-cache-too-small",
-        `The GPU's memory does not hold so long a context: at most ${detail?.[1] ?? "fewer"} tokens fit.`,
+        `The GPU's memory is too small for this context length: at most ${detail?.[1] ?? "fewer"} tokens fit.`,
         `Set --vllm-max-model-len to ${detail?.[1] ?? "less"} or less.`
       )
   },
@@ -45,8 +45,8 @@ const gpuMemory: ReadonlyArray<KnownLine> = [
     explain: () =>
       lasting(
         "kv-cache-too-small",
-        "Beside the model's weights the GPU's memory has no room for a context of this length.",
-        "Set a smaller --vllm-max-model-len, or share the model between more GPUs with --vllm-tensor-parallel."
+        "The model's weights leave too little GPU memory for a context of this length.",
+        "Set a smaller --vllm-max-model-len, or split the model across more GPUs with --vllm-tensor-parallel."
       )
   },
   {
@@ -56,7 +56,7 @@ const gpuMemory: ReadonlyArray<KnownLine> = [
       lasting(
         "gpu-out-of-memory",
         `The GPU ran out of memory${detail === null ? "" : `: it tried to allocate ${detail[1]}`}.`,
-        "Use a smaller model, share it between more GPUs (--vllm-tensor-parallel), or shorten the context (--vllm-max-model-len)."
+        "Use a smaller model, split it across more GPUs (--vllm-tensor-parallel), or shorten the context (--vllm-max-model-len)."
       )
   },
   {
@@ -84,7 +84,7 @@ const model: ReadonlyArray<KnownLine> = [
     explain: (_, { model }) =>
       lasting(
         "model-access",
-        `Hugging Face does not give out ${quoted(model)}: the token is missing or has no access.`,
+        `Hugging Face denied access to ${quoted(model)}: the token is missing or has no access.`,
         `Accept the model's licence on https://huggingface.co/${model}, and give the agent a token in HF_TOKEN.`
       )
   },
@@ -100,7 +100,7 @@ const model: ReadonlyArray<KnownLine> = [
     explain: (_, { model }) =>
       lasting(
         "model-not-found",
-        `There is no model ${quoted(model)} on Hugging Face, or this token may not see it.`,
+        `Hugging Face has no model ${quoted(model)}, or the token has no access to it.`,
         "Check --vllm-model; a private model needs HF_TOKEN."
       )
   },

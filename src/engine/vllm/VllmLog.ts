@@ -4,8 +4,8 @@ import type { EngineLoad, EngineLogReader } from "../EngineDriver.js"
 /** A marker, what follows it (`$1` of the text), and how far the start is by then. */
 const stages: ReadonlyArray<readonly [marker: string, detail: RegExp | undefined, text: string]> = [
   ["Loading safetensors checkpoint shards:", /:\s{1,9}(\d{1,3})% Completed/, "Loading the weights ($1 %)"],
-  ["Loading weights took", /took ([\d.]{1,12})/, "The weights are loaded ($1 s)"],
-  ["Model loading took", undefined, "The model is loaded"],
+  ["Loading weights took", /took ([\d.]{1,12})/, "Weights loaded ($1 s)"],
+  ["Model loading took", undefined, "Model loaded"],
   ["Starting to load model", undefined, "Loading the model"],
   ["Loading model from scratch", undefined, "Loading the model"],
   ["torch.compile takes", /takes ([\d.]{1,12})/, "Compiled ($1 s)"],
@@ -13,9 +13,9 @@ const stages: ReadonlyArray<readonly [marker: string, detail: RegExp | undefined
   ["Compiling a graph", undefined, "Compiling the model"],
   ["Cache the graph", undefined, "Compiling the model"],
   ["Capturing CUDA graph", /(\d{1,3})%/, "Capturing CUDA graphs ($1 %)"],
-  ["Graph capturing finished in", / in (\d{1,9})/, "CUDA graphs are captured ($1 s)"],
-  ["GPU KV cache size:", /: ([\d,]{1,20}) tokens/, "Memory for $1 tokens of context is set aside"],
-  ["init engine", /took ([\d.]{1,12})/, "The engine is initialized ($1 s)"],
+  ["Graph capturing finished in", / in (\d{1,9})/, "CUDA graphs captured ($1 s)"],
+  ["GPU KV cache size:", /: ([\d,]{1,20}) tokens/, "Reserved memory for $1 tokens of context"],
+  ["init engine", /took ([\d.]{1,12})/, "Engine initialized ($1 s)"],
   ["Application startup complete", undefined, "Started"]
 ]
 
@@ -33,7 +33,7 @@ export const stageOf = (line: string): string | undefined => {
   return undefined
 }
 
-/** Lines that only say that the agent itself asked. */
+/** Lines about the agent's own requests. */
 export const isNoise = (line: string): boolean => /"(?:GET|HEAD) \/(?:health|metrics|v1\/models)[ ?]/.test(line)
 
 /** The platform that it found, as its log says: `cuda`, `rocm`, `cpu`. */

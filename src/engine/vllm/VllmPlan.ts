@@ -18,7 +18,7 @@ import { name, title } from "./VllmSettings.js"
 const containerPort = 8000
 /** What vLLM compiled for this node: executable, so it is shared with no other. */
 const compileCache = (nodeId: string) => `${EngineContainer.name({ nodeId, engine: name })}-compile-cache`
-/** The share of a GPU's memory that vLLM takes when nothing is said. */
+/** vLLM's default share of a GPU's memory. */
 const defaultUtilization = 0.9
 /** What its CPU kernels need of `/dev/shm`, as its documentation says. */
 const cpuShmBytes = 4 * 1024 ** 3
@@ -58,10 +58,10 @@ const gpusNeeded = (settings: EngineSettings): number =>
 const multipliers = (settings: EngineSettings): string =>
   ["--pipeline-parallel-size", "--data-parallel-size"].filter((name) => sizeOf(settings, name) > 1).join(" and ")
 
-/** Where things are on this machine means nothing in a container, and would lead past the volumes. */
+/** Paths of this machine are meaningless in a container, and would bypass the volumes. */
 const isPlace = (name: string): boolean => /_(?:HOME|CACHE|ROOT|PATH|DIR)$/.test(name)
 
-/** Where vLLM would listen: the agent's to say. Kubernetes sets the like for a service that is called vllm. */
+/** Where vLLM listens, which the agent decides. Kubernetes sets such variables for a service named vllm. */
 const isAddress = (name: string): boolean => /^VLLM_(?:HOST_IP|PORT|SERVICE_)/.test(name)
 
 const needsGpu = (gpus: ReadonlyArray<GpuInfo>) =>
@@ -87,7 +87,7 @@ const tooFewGpus = (settings: EngineSettings, needed: number, count: number) =>
 /** Instruction sets that its CPU kernels are built for. */
 const cpuFeatures = ["avx512f", "avx2", "neon"]
 
-/** The GPUs it gets, none for the CPU; or why this machine's hardware will not do. */
+/** Its GPUs, none for the CPU; or why this machine's hardware is not suitable. */
 const hardwareFor = (
   settings: EngineSettings,
   { cpu, gpus }: MachineFacts["capabilities"]
@@ -200,7 +200,7 @@ export const plan = (
     }
   })
 
-/** Why there is not enough free GPU memory for what vLLM will ask for; `undefined` when there is, or nobody knows. */
+/** Why there is too little free GPU memory for vLLM; `undefined` when there is enough, or it is unknown. */
 export const memoryShortage = (
   settings: EngineSettings,
   plan: EnginePlan.EnginePlan
@@ -210,7 +210,7 @@ export const memoryShortage = (
   const share = said > 0 && said <= 1 ? said : defaultUtilization
   for (const gpu of plan.gpus.gpus.slice(0, gpusNeeded(settings))) {
     const { index, memoryFreeBytes, memoryTotalBytes, migInstances, model, unifiedMemory } = gpu
-    // Of a GPU that is cut up only the whole is known.
+    // For a partitioned GPU only the total is known.
     if (unifiedMemory || migInstances.length > 0) continue
     if (memoryFreeBytes === undefined || memoryTotalBytes === undefined || memoryTotalBytes === 0) continue
     const wanted = memoryTotalBytes * share
@@ -233,6 +233,6 @@ export const memoryShortage = (
   return undefined
 }
 
-/** The name that it will answer to. */
+/** The model name that it will serve. */
 export const servedName = (settings: EngineSettings): string =>
   optionOf(settings.vllmArgs, "--served-model-name") ?? settings.vllmModel

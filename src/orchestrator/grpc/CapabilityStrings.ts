@@ -20,8 +20,8 @@ const withMemory = (gpus: ReadonlyArray<GpuInfo>): ReadonlyArray<GpuInfo> => {
 }
 
 /** The sum of what is known; `undefined` when nothing is. */
-const sum = (gpus: ReadonlyArray<GpuInfo>, figure: (gpu: GpuInfo) => number | undefined): number | undefined => {
-  const known = gpus.map(figure).filter((value) => value !== undefined)
+const sum = (gpus: ReadonlyArray<GpuInfo>, valueOf: (gpu: GpuInfo) => number | undefined): number | undefined => {
+  const known = gpus.map(valueOf).filter((value) => value !== undefined)
   return known.length === 0 ? undefined : known.reduce((a, b) => a + b, 0)
 }
 

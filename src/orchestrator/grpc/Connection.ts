@@ -15,9 +15,9 @@ export interface ConnectionOptions {
 export interface Connection {
   /** `host:port`. */
   readonly address: string
-  /** The client at hand: for calls that may last, and tell nothing of the connection. */
+  /** The current client: for long-running calls, whose failure says nothing about the connection. */
   readonly client: Effect.Effect<GrpcClient.GrpcClient>
-  /** A call that also tests the connection: one that turns out to have failed is closed, and the next call makes another. */
+  /** A call that also tests the connection: a failed connection is closed, and the next call makes a new one. */
   readonly request: <A>(
     call: (client: GrpcClient.GrpcClient) => Effect.Effect<A, GrpcError>
   ) => Effect.Effect<A, GrpcError>
@@ -34,8 +34,8 @@ interface Held {
 const saysDead = ({ code }: GrpcError) => code === Status.UNAVAILABLE || code === Status.DEADLINE_EXCEEDED
 
 /**
- * Nothing is connected until the first call. A connection that failed is thrown away, so that the next call makes a new
- * one: at once, instead of when grpc-js's own backoff allows it, and never on one that is dead without saying so.
+ * Nothing is connected until the first call. A failed connection is discarded, so that the next call makes a new one
+ * immediately, instead of when grpc-js's own backoff allows it, and never uses one that is silently dead.
  */
 export const make = (options: ConnectionOptions): Effect.Effect<Connection, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -71,7 +71,7 @@ export const make = (options: ConnectionOptions): Effect.Effect<Connection, neve
       request: (call) =>
         Effect.flatMap(held, (used) =>
           Effect.tapError(call(used.client), (error) =>
-            // Whatever the status: a peer that says GOAWAY ends calls with any of them.
+            // Whatever the status: a peer that sends GOAWAY ends calls with any of them.
             Effect.if(saysDead(error) ? Effect.succeed(true) : Effect.negate(used.client.isConnected), {
               onTrue: () => dropIf((known) => known === used),
               onFalse: () => Effect.void

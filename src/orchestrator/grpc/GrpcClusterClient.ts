@@ -48,13 +48,13 @@ export const make = (
             },
             { deadline }
           )
-        ).pipe(Effect.mapError(toError(address, `take job ${job.id}`)))
+        ).pipe(Effect.mapError(toError(address, `accept job ${job.id}`)))
         return Wire.fromJobState(status)
       }),
       getJobStatus: Effect.fn("ClusterClient.getJobStatus")(function*(jobId) {
         const status = yield* request((client) =>
           client.unary(OrchestratorService, "GetJobStatus", { job_id: jobId }, unary)
-        ).pipe(Effect.mapError(toError(address, `tell the status of job ${jobId}`)))
+        ).pipe(Effect.mapError(toError(address, `report the status of job ${jobId}`)))
         return Wire.fromJobStatus(status)
       }),
       chatCompletion: (chat) =>
@@ -71,7 +71,7 @@ export const make = (
           client,
           (client) => client.unary(OrchionLLMService, "Embeddings", asked, { deadline: inferenceDeadline })
         ).pipe(
-          Effect.mapError(toError(address, "make the embeddings"))
+          Effect.mapError(toError(address, "compute the embeddings"))
         )
         return Wire.fromEmbeddingResponse(response)
       }),

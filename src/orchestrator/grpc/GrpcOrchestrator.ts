@@ -32,7 +32,7 @@ export const make = (
       heartbeat: Effect.fn("Orchestrator.heartbeat")(function*(nodeId, instanceId) {
         const beat = { node_id: nodeId, ...(instanceId === undefined ? {} : { instance_id: instanceId }) }
         yield* request((client) => client.unary(OrchestratorService, "Heartbeat", beat, unary)).pipe(
-          Effect.mapError(toNodeError(address, "take this node's heartbeat", nodeId))
+          Effect.mapError(toNodeError(address, "accept this node's heartbeat", nodeId))
         )
       }),
       updateNode: Effect.fn("Orchestrator.updateNode")(function*(nodeId, report) {

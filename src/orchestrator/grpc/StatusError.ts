@@ -1,4 +1,4 @@
-/** What a call's status means to whoever asked an orchestrator for something. */
+/** What a call's status means to the caller of an orchestrator. */
 import { type GrpcError, Status } from "../../grpc/GrpcError.js"
 import * as GrpcFailure from "../../grpc/GrpcFailure.js"
 import {
@@ -9,7 +9,7 @@ import {
   UnknownNode
 } from "../OrchestratorError.js"
 
-/** Statuses that say no for good. */
+/** Statuses that a retry does not change. */
 const rejections = new Set<Status>([
   Status.INVALID_ARGUMENT,
   Status.NOT_FOUND,

@@ -120,7 +120,7 @@ const jobStates: Readonly<Record<JobStatus__Output, JobState>> = {
   JOB_STATUS_FAILED: "failed"
 }
 
-/** A number that the peer's enum has and ours has not arrives as that number. */
+/** An enum value unknown to this version arrives as its number. */
 export const fromJobState = (status: JobStatus__Output): JobState => jobStates[status] ?? "unspecified"
 
 export const fromJobStatus = (status: GetJobStatusResponse__Output): JobStatus => ({

@@ -33,7 +33,7 @@ const isEngineState = (state: string): state is EngineState => engineStates.has(
 
 const fromEngine = (engine: EngineInfo__Output): EngineReport => ({
   name: engine.name,
-  // A state that a newer agent knows and we do not is told in its own words, as something that is not ready.
+  // An unknown state of a newer agent is shown by its name, as not ready.
   state: isEngineState(engine.state) ? engine.state : "unhealthy",
   models: engine.models,
   detail: isEngineState(engine.state) ? engine.detail : `${engine.state}: ${engine.detail}`,
@@ -54,7 +54,7 @@ const withoutEmpty = ({ model, vendor, ...cpu }: CpuInfo__Output) => ({
   ...(vendor === "" ? {} : { vendor })
 })
 
-/** The exact figures, when the sender has them and they are sound. */
+/** The structured capabilities, when the sender has them and they are valid. */
 const fromCapabilities = (wire: Capabilities__Output): NodeReport | undefined => {
   if (wire.cpu_info === null || wire.memory_info === null || wire.os_info === null) return undefined
   const { containerRuntime, cpuInfo, disks, findings, gpus, memoryInfo, network, osInfo } = modelOfCapabilities(wire)

@@ -159,7 +159,7 @@ describe("what Ollama says", () => {
     assert.strictEqual(OllamaLog.libraryOf(line), "cuda")
     assert.strictEqual(OllamaLog.libraryOf("msg=\"inference compute\" id=cpu library=cpu compute=\"\""), "cpu")
     assert.isUndefined(OllamaLog.libraryOf("library=cpu"))
-    assert.strictEqual(OllamaLog.stageOf(line), "Ollama found its devices")
+    assert.strictEqual(OllamaLog.stageOf(line), "Devices detected")
     assert.strictEqual(OllamaLog.stageOf("msg=\"Listening on [::]:11434 (version 0.13.0)\""), "Ollama listens")
     assert.isUndefined(OllamaLog.stageOf("msg=\"server config\""))
   })

@@ -355,15 +355,15 @@ describe("what vLLM writes", () => {
     for (
       const [line, stage] of [
         ["Loading safetensors checkpoint shards:  50% Completed | 1/2", "Loading the weights (50 %)"],
-        ["INFO 11-24 [default_loader.py:314] Loading weights took 1.52 seconds", "The weights are loaded (1.52 s)"],
+        ["INFO 11-24 [default_loader.py:314] Loading weights took 1.52 seconds", "Weights loaded (1.52 s)"],
         ["INFO [backends.py:559] Dynamo bytecode transform time: 3.02 s", "Compiling the model"],
         ["INFO [monitor.py:34] torch.compile takes 8.10 s in total", "Compiled (8.10 s)"],
         ["Capturing CUDA graphs (mixed prefill-decode, PIECEWISE):  45%|####", "Capturing CUDA graphs (45 %)"],
-        ["Graph capturing finished in 4 secs, took 0.61 GiB", "CUDA graphs are captured (4 s)"],
-        ["GPU KV cache size: 431,072 tokens", "Memory for 431,072 tokens of context is set aside"],
+        ["Graph capturing finished in 4 secs, took 0.61 GiB", "CUDA graphs captured (4 s)"],
+        ["GPU KV cache size: 431,072 tokens", "Reserved memory for 431,072 tokens of context"],
         [
           "init engine (profile, create kv cache, warmup model) took 14.10 seconds",
-          "The engine is initialized (14.10 s)"
+          "Engine initialized (14.10 s)"
         ],
         ["INFO:     Application startup complete.", "Started"],
         ["INFO something else", undefined]

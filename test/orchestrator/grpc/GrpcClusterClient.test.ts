@@ -22,10 +22,10 @@ describe("a cluster over gRPC", () => {
       const cluster = yield* client(yield* Peers.orchestrator())
       const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
         "list its nodes": cluster.listNodes,
-        "take job 1": cluster.submitJob({ id: "1", type: "chat", request: chat }),
-        "tell the status of job 1": cluster.getJobStatus("1"),
+        "accept job 1": cluster.submitJob({ id: "1", type: "chat", request: chat }),
+        "report the status of job 1": cluster.getJobStatus("1"),
         "complete the chat": drain(cluster.chatCompletion(chat)),
-        "make the embeddings": cluster.embeddings({ model: "m", input: ["a"] }),
+        "compute the embeddings": cluster.embeddings({ model: "m", input: ["a"] }),
         "stream its logs": drain(cluster.logs)
       }
       for (const [operation, effect] of Object.entries(asked)) {
@@ -33,7 +33,7 @@ describe("a cluster over gRPC", () => {
         assert.strictEqual(error._tag, "OrchestratorUnimplemented")
         assert.strictEqual(
           error.message,
-          `the orchestrator at ${cluster.address} does not know how to ${operation}`
+          `the orchestrator at ${cluster.address} does not implement this: it cannot ${operation}`
         )
       }
     }))

@@ -80,7 +80,7 @@ describe("an orchestrator over gRPC", () => {
       const report = Machines.report()
       const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
         "register this node": orchestrator.register(node()),
-        "take this node's heartbeat": orchestrator.heartbeat("tester"),
+        "accept this node's heartbeat": orchestrator.heartbeat("tester"),
         "update this node's hardware": orchestrator.updateNode("tester", report)
       }
       for (const [operation, effect] of Object.entries(asked)) {
@@ -88,7 +88,7 @@ describe("an orchestrator over gRPC", () => {
         assert.strictEqual(error._tag, "OrchestratorUnimplemented")
         assert.strictEqual(
           error.message,
-          `the orchestrator at ${orchestrator.address} does not know how to ${operation}`
+          `the orchestrator at ${orchestrator.address} does not implement this: it cannot ${operation}`
         )
       }
     }))
