@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as HostPort from "../net/HostPort.js"
 import * as LocalAddress from "../net/LocalAddress.js"
 
-/** An address that other machines may know, for when the way to the orchestrator cannot be found out now. */
+/** An address that other machines may know, for when the route to the orchestrator cannot be determined. */
 const anyAddress = (): string => LocalAddress.external() ?? os.hostname()
 
 /** How the local address towards a peer is found; tests have machines whose addresses change. */

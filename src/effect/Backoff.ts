@@ -23,7 +23,7 @@ export const wait = ({ base, cap }: BackoffOptions, attempt: number): Duration.D
 export const jittered = (wait: Duration.Duration): Effect.Effect<Duration.Duration> =>
   Effect.map(Random.nextRange(0.8, 1.2), (factor) => Duration.times(wait, factor))
 
-/** Retries until it succeeds; `onFailure` is told the error and the wait that follows, before the wait. */
+/** Retries until it succeeds; `onFailure` gets the error and the next wait, before the wait. */
 export const untilItSucceeds = <A, E, R, R2 = never>(
   effect: Effect.Effect<A, E, R>,
   options: BackoffOptions & {

@@ -27,7 +27,7 @@ export interface NoRoute {
 /** Without double quotes and backslashes: gateways in the field paste details between double quotes into JSON. */
 export const plain = (text: string): string => text.replaceAll("\"", "'").replaceAll("\\", "/")
 
-/** A text of a caller's, to be quoted in an error. */
+/** A caller's text, quoted for an error. */
 export const quoted = (text: string): string => `'${plain(Printable.oneLine(text, 200))}'`
 
 const describe = (engine: RunningEngine): string =>
