@@ -31,7 +31,7 @@ const reportedLines = 20
 const gpuQuestion = Duration.seconds(1)
 
 /** How a run ended. */
-interface RunEnd {
+interface EndedRun {
   readonly end: RestartPolicy.RunEnd
   /** Absent where there is nothing to explain. */
   readonly diagnosis?: Diagnosis.Diagnosis
@@ -113,7 +113,7 @@ const run = (
 const ofDockerError = (
   { docker, driver }: EngineRun.Supervision,
   error: DockerError.RunError | DockerError.PullError | DockerError.ContainerNotFound
-): Effect.Effect<Pick<RunEnd, "diagnosis" | "end">> =>
+): Effect.Effect<Pick<EndedRun, "diagnosis" | "end">> =>
   Effect.gen(function*() {
     const failed = {
       end: RunEnd.Failed({ healthyFor: Duration.zero }),
@@ -129,7 +129,7 @@ const ofDockerError = (
 const endOf = (
   supervision: EngineRun.Supervision,
   swap: GpuSwap
-): Effect.Effect<readonly [RunEnd, GpuOffer | undefined]> =>
+): Effect.Effect<readonly [EndedRun, GpuOffer | undefined]> =>
   Effect.gen(function*() {
     const { driver } = supervision
     const trace = yield* Ref.make(ContainerPhase.noTrace)
@@ -174,9 +174,9 @@ const endOf = (
 const afterSwap = (
   { driver }: EngineRun.Supervision,
   swap: GpuSwap,
-  ended: RunEnd,
+  ended: EndedRun,
   offer: GpuOffer | undefined
-): Effect.Effect<readonly [GpuSwap, RunEnd]> =>
+): Effect.Effect<readonly [GpuSwap, EndedRun]> =>
   Effect.gen(function*() {
     if (offer !== undefined) return [GpuSwap.Trying({ key: offer.key }), ended]
     const { diagnosis, end } = ended
@@ -193,7 +193,7 @@ const afterSwap = (
  */
 const report = (
   { board, driver }: EngineRun.Supervision,
-  { diagnosis, end, lines }: RunEnd,
+  { diagnosis, end, lines }: EndedRun,
   { history, wait }: RestartPolicy.Decision,
   logged: Ref.Ref<string | undefined>
 ): Effect.Effect<void> =>

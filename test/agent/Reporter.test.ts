@@ -4,6 +4,7 @@ import * as TestClock from "effect/TestClock"
 import * as ReportChange from "../../src/agent/ReportChange.js"
 import { GpuProcess, type NodeCapabilities, OsInfo } from "../../src/node/NodeCapabilities.js"
 import type { NodeReport } from "../../src/node/Node.js"
+import { capitalized } from "../../src/text/Printable.js"
 import * as Machines from "../support/Machines.js"
 import * as ScriptedOrchestrator from "../support/ScriptedOrchestrator.js"
 import * as Running from "./Running.js"
@@ -101,7 +102,7 @@ describe("reports", () => {
       agent.orchestrator.updateNode = Effect.fail(ScriptedOrchestrator.rejected)
       yield* TestClock.adjust("5 minutes")
       assert.deepStrictEqual(agent.logs.all.slice(1).map(({ level, text }) => [level, text]), [
-        ["WARN", ScriptedOrchestrator.rejected.message]
+        ["WARN", capitalized(ScriptedOrchestrator.rejected.message)]
       ])
     }))
 

@@ -44,7 +44,7 @@ const causes: ReadonlyArray<readonly [line: string, cause: Diagnosis.Cause, mess
   [
     "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`",
     "kv-cache-too-small",
-    /no room for a context/,
+    /leave too little GPU memory/,
     /--vllm-max-model-len/
   ],
   [

@@ -414,7 +414,7 @@ describe("a state directory under a running agent", () => {
       yield* other.signal("SIGKILL")
       yield* other.ended
       yield* check
-      assert.lengthOf(logs.matching(/took it again$/), 1)
+      assert.lengthOf(logs.matching(/acquired it again$/), 1)
     }))
 
   it.scopedLive("that became read-only is an error in the log, once, and the stop says what is left", (context) =>
