@@ -79,7 +79,7 @@ const makeLog = (address: string) =>
         // In either direction: a clock that was set back must not silence an outage.
         if (!isNews && Math.abs(now - last.at) < reminderMillis) {
           return yield* Effect.annotateLogs(
-            Effect.logDebug(`Try ${attempts} failed: ${error.message}; retrying in ${GoDuration.format(wait)}`),
+            Effect.logDebug(`Attempt ${attempts} failed: ${error.message}; retrying in ${GoDuration.format(wait)}`),
             { ...fields, event: "orchestrator.retry" }
           )
         }
@@ -88,7 +88,9 @@ const makeLog = (address: string) =>
         if (!isNews) {
           yield* Effect.annotateLogs(
             Effect.logWarning(
-              `Still without the orchestrator after ${elapsed(since, now)} and ${attempts} tries: ${error.message}`
+              `Still not connected to the orchestrator after ${
+                elapsed(since, now)
+              } and ${attempts} attempts: ${error.message}`
             ),
             { ...fields, event: "orchestrator.still-unreachable" }
           )
@@ -114,10 +116,10 @@ const makeLog = (address: string) =>
       if (before._tag === "Registered" || before._tag === "Stopping") return
       const outage = before._tag === "Starting"
         ? ""
-        : `${elapsed(before.since, yield* Clock.currentTimeMillis)} (${before.attempts} failed tries)`
+        : `${elapsed(before.since, yield* Clock.currentTimeMillis)} (${before.attempts} failed attempts)`
       yield* (before._tag === "Disconnected"
         ? Effect.annotateLogs(
-          Effect.logInfo(`The orchestrator at ${address} is back after ${outage}`),
+          Effect.logInfo(`Reconnected to the orchestrator at ${address} after ${outage}`),
           "event",
           "orchestrator.back"
         )

@@ -140,7 +140,7 @@ const stopAll = (
     if (keep) return []
     const left = containers.length === 0 && Option.isSome(closed) ? [] : yield* containersLeft(parts, containers)
     if (left.length > 0) {
-      yield* Effect.logError(`Could not remove ${left.join(", ")}: the next start of the agent does`)
+      yield* Effect.logError(`Could not remove ${left.join(", ")}; the next start of the agent will`)
     }
     yield* Effect.forEach(names, (name) => board.change(name, { event: EngineEvent.Shutdown() }), { discard: true })
     return left
@@ -168,11 +168,11 @@ const startFor = ({ board, driverFor, drivers, start, stop }: OnDemand) =>
       })
     }
     if (running === undefined) {
-      yield* Effect.logInfo(`Starting ${driver.title} for ${model}, which a request asks for`)
+      yield* Effect.logInfo(`Starting ${driver.title} for ${model}, requested on demand`)
       yield* board.add(driver)
       yield* start(driver)
     }
-    // What cannot be had must not keep the engine from other models.
+    // An unavailable model must not block the engine for other models.
     yield* Effect.tapError(
       untilDecided(board, driver),
       ({ isTransient }) =>
