@@ -37,9 +37,11 @@ const prepare = (
     try {
       for (const [name, value] of Object.entries(metadata())) made.set(name, value)
       for (const [name, value] of Object.entries(fiber.getFiberRef(Credentials.callMetadata))) made.set(name, value)
-    } catch (error) {
-      const details = error instanceof Error ? error.message : String(error)
-      return Effect.fail(GrpcError.fail(grpc.status.UNAUTHENTICATED, `the credentials cannot be sent: ${details}`))
+    } catch {
+      // Not with what grpc-js says of it, which has the secret in it.
+      return Effect.fail(
+        GrpcError.fail(grpc.status.UNAUTHENTICATED, "the credentials have characters that cannot be sent")
+      )
     }
     return Effect.map(Effect.clock, (clock): Made => ({
       metadata: made,

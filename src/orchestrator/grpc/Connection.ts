@@ -8,7 +8,7 @@ import * as GrpcClient from "../../grpc/GrpcClient.js"
 import { type GrpcError, Status } from "../../grpc/GrpcError.js"
 import * as HostPort from "../../net/HostPort.js"
 
-export interface ConnectionOptions {
+export interface ConnectionOptions extends Pick<GrpcClient.GrpcClientOptions, "credentials"> {
   readonly address: HostPort.HostPort
 }
 
@@ -49,7 +49,7 @@ export const make = (options: ConnectionOptions): Effect.Effect<Connection, neve
         (known) =>
           Option.isSome(known) ? Effect.succeed([known.value, known] as const) : Effect.gen(function*() {
             const own = yield* Scope.fork(scope, scope.strategy)
-            const client = yield* Scope.extend(GrpcClient.make({ address }), own)
+            const client = yield* Scope.extend(GrpcClient.make({ ...options, address }), own)
             const made: Held = { client, scope: own }
             return [made, Option.some(made)] as const
           })
