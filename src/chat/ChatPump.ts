@@ -33,6 +33,8 @@ const messageOf = (index: number, text: Text | undefined, finishReason: string) 
 
 const byIndex = <A>(entries: Iterable<readonly [number, A]>) => [...entries].sort(([a], [b]) => a - b)
 
+// One state machine in one closure: its parts run for every token, and share their state.
+// eslint-disable-next-line max-lines-per-function
 export const make = ({ failed, head, pause, resume, write }: ChatPumpOptions): AnswerSink => {
   let waiting = new Map<number, Text>()
   /** Halves of surrogate pairs that wait for their other half. */

@@ -86,7 +86,48 @@ const isUnanswered = (error: DockerError.DockerError): boolean =>
   error._tag === "DockerTimeout" || (error._tag === "DockerUnreachable" && error.ambiguous)
   || (error._tag === "DockerRequestFailed" && error.status === 0)
 
-export const make = ({ inspect, list, remove, transport }: Dependencies): ContainerCreation => {
+/** Removes what came of a creation that failed. */
+const rollBack = (
+  { list, remove }: Pick<Dependencies, "list" | "remove">,
+  spec: ContainerSpec.ContainerSpec,
+  { id, runId, unanswered }: CreatedContainer
+) => {
+  const removeNow = (container: string) => ContainerRemoval.retryWhileUnreachable(remove(container, { force: true }))
+  if (id !== undefined) return ContainerRemoval.boundedRollBack(spec.name, removeNow(id))
+  if (!unanswered) return Effect.void
+  const search = Effect.gen(function*() {
+    for (const wait of rollBackLooks) {
+      yield* Effect.sleep(wait)
+      const found = yield* ContainerRemoval.retryWhileUnreachable(list({ [ContainerSpec.Label.runId]: runId }))
+      for (const container of found) yield* removeNow(container.id)
+      if (found.length > 0) return
+    }
+  })
+  return ContainerRemoval.boundedRollBack(spec.name, search)
+}
+
+/** A mount of something that is not there. Paths of this machine mean nothing to a Docker elsewhere. */
+const checkPaths = ({ transport }: Pick<Dependencies, "transport">) => (spec: ContainerSpec.ContainerSpec) =>
+  Effect.gen(function*() {
+    if (!DockerEndpoint.isLocal(yield* transport.endpoint)) return
+    for (const mount of spec.mounts) {
+      if (mount._tag !== "Bind") continue
+      const code = yield* Effect.match(Effect.tryPromise(() => fs.stat(mount.source)), {
+        onSuccess: () => undefined,
+        onFailure: ({ error }) => SystemError.codeOf(error)
+      })
+      if (code === "ENOENT") {
+        return yield* new DockerError.VolumeUnavailable({
+          container: spec.name,
+          path: mount.source,
+          detail: "there is no such directory or file on this machine"
+        })
+      }
+    }
+  })
+
+export const make = (dependencies: Dependencies): ContainerCreation => {
+  const { inspect, list, transport } = dependencies
   const create = (
     spec: ContainerSpec.ContainerSpec,
     options: CreateRequest.CreateOptions,
@@ -148,42 +189,8 @@ export const make = ({ inspect, list, remove, transport }: Dependencies): Contai
       )
     )
 
-  /** Removes what came of a creation that failed. */
-  const rollBack = (spec: ContainerSpec.ContainerSpec, { id, runId, unanswered }: CreatedContainer) => {
-    const removeNow = (container: string) => ContainerRemoval.retryWhileUnreachable(remove(container, { force: true }))
-    if (id !== undefined) return ContainerRemoval.boundedRollBack(spec.name, removeNow(id))
-    if (!unanswered) return Effect.void
-    const search = Effect.gen(function*() {
-      for (const wait of rollBackLooks) {
-        yield* Effect.sleep(wait)
-        const found = yield* ContainerRemoval.retryWhileUnreachable(list({ [ContainerSpec.Label.runId]: runId }))
-        for (const container of found) yield* removeNow(container.id)
-        if (found.length > 0) return
-      }
-    })
-    return ContainerRemoval.boundedRollBack(spec.name, search)
-  }
-
   return {
-    checkPaths: (spec) =>
-      Effect.gen(function*() {
-        // Paths of this machine mean nothing to a Docker elsewhere.
-        if (!DockerEndpoint.isLocal(yield* transport.endpoint)) return
-        for (const mount of spec.mounts) {
-          if (mount._tag !== "Bind") continue
-          const code = yield* Effect.match(Effect.tryPromise(() => fs.stat(mount.source)), {
-            onSuccess: () => undefined,
-            onFailure: ({ error }) => SystemError.codeOf(error)
-          })
-          if (code === "ENOENT") {
-            return yield* new DockerError.VolumeUnavailable({
-              container: spec.name,
-              path: mount.source,
-              detail: "there is no such directory or file on this machine"
-            })
-          }
-        }
-      }),
+    checkPaths: checkPaths(dependencies),
     attempt: (spec, options, restore) =>
       Effect.suspend(() => {
         const created: CreatedContainer = { runId: randomUUID(), id: undefined, unanswered: false }
@@ -196,7 +203,7 @@ export const make = ({ inspect, list, remove, transport }: Dependencies): Contai
               image: spec.image,
               detail: "it was removed while it started"
             }))
-        })).pipe(Effect.onError(() => rollBack(spec, created)))
+        })).pipe(Effect.onError(() => rollBack(dependencies, spec, created)))
       })
   }
 }

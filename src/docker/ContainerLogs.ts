@@ -42,6 +42,85 @@ export interface Dependencies {
 
 const reconnects: Backoff.BackoffOptions = { base: "500 millis", cap: "30 seconds" }
 
+/** How far a log has been read, so that what a new connection repeats is not handed on twice. */
+const makePositions = (options: LogOptions) => {
+  const positions = new Map<LogFrames.StreamName, Position>()
+  /** Lines of the current connection that stand at a position already reached. */
+  let repeated = new Map<LogFrames.StreamName, number>()
+  let connections = 0
+
+  const isNew = ({ line, stamp }: LogFrames.StampedLine): boolean => {
+    if (stamp === undefined) return true
+    const position = positions.get(line.stream)
+    if (position === undefined || stamp.nanos > position.nanos) {
+      positions.set(line.stream, { nanos: stamp.nanos, count: 1 })
+      return true
+    }
+    // Within one connection a clock that was set back hides nothing.
+    if (connections === 1) {
+      if (stamp.nanos === position.nanos) position.count++
+      return true
+    }
+    if (stamp.nanos < position.nanos) return false
+    const seen = (repeated.get(line.stream) ?? 0) + 1
+    repeated.set(line.stream, seen)
+    if (seen <= position.count) return false
+    position.count++
+    return true
+  }
+
+  const since = (): string | undefined => {
+    const reached = [...positions.values()].map(({ nanos }) => nanos)
+    if (reached.length > 0) {
+      const from = reached.reduce((a, b) => (a < b ? a : b))
+      return `${from / 1_000_000_000n}.${String(from % 1_000_000_000n).padStart(9, "0")}`
+    }
+    return options.since === undefined ? undefined : (options.since / 1000).toFixed(3)
+  }
+
+  return {
+    isNew,
+    since,
+    /** What came while the connection was away is not cut. */
+    tail: () => positions.size === 0 ? options.tail ?? "all" : "all",
+    connections: () => connections,
+    connected: () => {
+      connections++
+      repeated = new Map()
+    }
+  }
+}
+
+/** Hands on a connection's lines; fails on what is no log frame. */
+const readFrames = (
+  { body, endpoint, operation, tty }: {
+    readonly body: Stream.Stream<Uint8Array, DockerError.DockerError>
+    readonly endpoint: DockerTransport.DockerTransport["endpoint"]
+    readonly operation: string
+    readonly tty: boolean
+  },
+  hand: (lines: ReadonlyArray<LogFrames.StampedLine>) => Effect.Effect<unknown>
+) =>
+  Effect.gen(function*() {
+    const decoder = LogFrames.makeDecoder(tty)
+    yield* Stream.runForEachChunk(body, (chunk) =>
+      Effect.gen(function*() {
+        for (const bytes of chunk) {
+          const decoded = decoder.push(bytes)
+          if (Either.isLeft(decoded)) {
+            return yield* new DockerError.DockerRequestFailed({
+              endpoint: DockerEndpoint.format(yield* endpoint),
+              operation,
+              status: 0,
+              detail: decoded.left
+            })
+          }
+          yield* hand(decoded.right)
+        }
+      }))
+    yield* hand(decoder.flush())
+  })
+
 export const logs = (
   { inspect, transport }: Dependencies,
   container: string,
@@ -52,44 +131,12 @@ export const logs = (
 
   const produce = (mailbox: Mailbox.Mailbox<LogFrames.LogLine, Failure>): Effect.Effect<void, Failure> =>
     Effect.gen(function*() {
-      const positions = new Map<LogFrames.StreamName, Position>()
-      /** Lines of the current connection that stand at a position already reached. */
-      let repeated = new Map<LogFrames.StreamName, number>()
-      let connections = 0
+      const positions = makePositions(options)
       const backoff = yield* Schedule.driver(Backoff.schedule(reconnects))
-
-      const isNew = ({ line, stamp }: LogFrames.StampedLine): boolean => {
-        if (stamp === undefined) return true
-        const position = positions.get(line.stream)
-        if (position === undefined || stamp.nanos > position.nanos) {
-          positions.set(line.stream, { nanos: stamp.nanos, count: 1 })
-          return true
-        }
-        // Within one connection a clock that was set back hides nothing.
-        if (connections === 1) {
-          if (stamp.nanos === position.nanos) position.count++
-          return true
-        }
-        if (stamp.nanos < position.nanos) return false
-        const seen = (repeated.get(line.stream) ?? 0) + 1
-        repeated.set(line.stream, seen)
-        if (seen <= position.count) return false
-        position.count++
-        return true
-      }
-
-      const since = (): string | undefined => {
-        const reached = [...positions.values()].map(({ nanos }) => nanos)
-        if (reached.length > 0) {
-          const from = reached.reduce((a, b) => (a < b ? a : b))
-          return `${from / 1_000_000_000n}.${String(from % 1_000_000_000n).padStart(9, "0")}`
-        }
-        return options.since === undefined ? undefined : (options.since / 1000).toFixed(3)
-      }
 
       const hand = (lines: ReadonlyArray<LogFrames.StampedLine>) =>
         Effect.suspend(() => {
-          const fresh = lines.filter(isNew).map(({ line }) => line)
+          const fresh = lines.filter(positions.isNew).map(({ line }) => line)
           if (fresh.length === 0) return Effect.void
           return Effect.zipRight(backoff.reset, mailbox.offerAll(fresh))
         })
@@ -108,9 +155,8 @@ export const logs = (
                 stdout: true,
                 stderr: true,
                 timestamps: true,
-                since: since(),
-                // What came while we were away is not cut.
-                tail: positions.size === 0 ? options.tail ?? "all" : "all"
+                since: positions.since(),
+                tail: positions.tail()
               },
               deadline: Duration.seconds(30)
             }),
@@ -121,26 +167,8 @@ export const logs = (
                 error.status === 404 || error.status === 409 ? new DockerError.ContainerNotFound({ container }) : error
               )
           )
-          connections++
-          repeated = new Map()
-          const decoder = LogFrames.makeDecoder(tty)
-          yield* Stream.runForEachChunk(body, (chunk) =>
-            Effect.gen(function*() {
-              for (const bytes of chunk) {
-                const decoded = decoder.push(bytes)
-                if (Either.isLeft(decoded)) {
-                  const endpoint = yield* transport.endpoint
-                  return yield* new DockerError.DockerRequestFailed({
-                    endpoint: DockerEndpoint.format(endpoint),
-                    operation,
-                    status: 0,
-                    detail: decoded.left
-                  })
-                }
-                yield* hand(decoded.right)
-              }
-            }))
-          yield* hand(decoder.flush())
+          positions.connected()
+          yield* readFrames({ body, endpoint: transport.endpoint, operation, tty }, hand)
         }))
 
       if (!follow) return yield* once(false)
@@ -154,9 +182,9 @@ export const logs = (
         const more = yield* Effect.zipRight(once(true), alive).pipe(
           Effect.catchTags({
             // Also what was read to its end and then removed.
-            ContainerNotFound: (error) => connections > 0 ? Effect.succeed(false) : Effect.fail(error),
-            DockerUnreachable: (error) => connections > 0 ? Effect.succeed(true) : Effect.fail(error),
-            DockerTimeout: (error) => connections > 0 ? Effect.succeed(true) : Effect.fail(error)
+            ContainerNotFound: (error) => positions.connections() > 0 ? Effect.succeed(false) : Effect.fail(error),
+            DockerUnreachable: (error) => positions.connections() > 0 ? Effect.succeed(true) : Effect.fail(error),
+            DockerTimeout: (error) => positions.connections() > 0 ? Effect.succeed(true) : Effect.fail(error)
           })
         )
         if (!more) {

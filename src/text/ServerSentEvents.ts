@@ -37,6 +37,8 @@ const valueOf = (text: string, start: number, end: number): string => {
   return from >= end ? "" : text.slice(text.charCodeAt(from) === SPACE ? from + 1 : from, end)
 }
 
+// One state machine in one closure: its parts run for every event, and share their state.
+// eslint-disable-next-line max-lines-per-function
 export const make = ({ maxLength, onData, onTooLarge }: ServerSentEventsOptions): ServerSentEvents => {
   const decoder = new StringDecoder("utf8")
   /** The beginning of a line whose end has not come. */
