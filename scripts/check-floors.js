@@ -1,5 +1,5 @@
-// Fails when a room imports what it must not: rooms import only from the floors below theirs, and adapters are named only
-// where a program is put together. docs/architecture.md describes the floors.
+// Fails when a room imports what it must not: rooms import only from the floors below theirs, and adapters are named
+// only where a program is put together. docs/architecture.md describes the floors.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import ts from "typescript"

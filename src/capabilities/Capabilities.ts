@@ -1,4 +1,4 @@
-/** The port through which the agent learns what the machine is. */
+/** The port to what this machine is. */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
@@ -18,11 +18,11 @@ export class Capabilities extends Context.Tag("@orchion/node-agent/Capabilities"
      * for none: for a first report that is to leave before detection begins.
      */
     readonly current: Effect.Effect<NodeCapabilities>
-    /** Starts the probes that are due, and answers with `current`; what they find is in a later answer. */
+    /** Starts the probes that are due, and returns `current`; their results are in a later one. */
     readonly read: Effect.Effect<NodeCapabilities>
     /**
      * Starts the probes that are due, waits until they have ended or `limit` has passed, and answers with `current`.
-     * Where nothing is due it costs no more than `read`. A probe that takes longer goes on in the background.
+     * Where nothing is due it costs no more than `read`. A probe that takes longer continues in the background.
      */
     readonly readWithin: (limit: Duration.DurationInput) => Effect.Effect<NodeCapabilities>
     /** `readWithin` the deadline of a probe: 5 s by default; a Mac's list of GPUs is given four times that. */

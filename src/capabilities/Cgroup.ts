@@ -1,4 +1,4 @@
-/** What the place we run in may use: the limits of our control groups, versions 1 and 2, and of our CPU affinity. */
+/** The resource limits of this process: its control groups, versions 1 and 2, and its CPU affinity. */
 import * as Effect from "effect/Effect"
 import type { KernelFiles } from "./Files.js"
 import { known } from "../node/Fields.js"
@@ -84,7 +84,7 @@ const noLimit = 2 ** 60
 /** A limit of memory in bytes, as either version writes it; `undefined` when there is none. */
 export const parseMemoryLimit = (text: string | undefined): number | undefined => {
   const value = text === undefined || !/^\d{1,20}$/.test(text) ? undefined : Number(text)
-  // No program runs in nothing: a limit of zero is not one that anybody set for us.
+  // No program runs in zero bytes: such a limit was not set for us.
   return value === undefined || value === 0 || value >= noLimit ? undefined : value
 }
 

@@ -1,4 +1,4 @@
-/** A part of what is known of this machine: how it is found out, and what of it still holds when that takes too long. */
+/** One aspect of this machine: how it is detected, and which facts still hold when detection takes too long. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,7 +15,7 @@ export interface Fingerprint<A> {
   /** What `detect` reads with: while a read of it hangs, `detect` does not start. Absent when it reads no device. */
   readonly files?: DeviceFiles
   readonly detect: (previous: A) => Effect.Effect<Probe.Reading<A>>
-  /** What still holds when detection was cut off. */
+  /** The facts that still hold when detection was cut off. */
   readonly stale: (previous: A) => A
   /** When it is cut off, however its parts are bounded; the host's deadline by default. */
   readonly deadline?: (previous: A) => Duration.Duration

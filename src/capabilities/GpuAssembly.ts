@@ -43,7 +43,7 @@ export const unknown = (
         code: "gpu.unknown",
         severity: "info",
         subject: "GPUs",
-        message: "GPUs are not known yet: detection has not ended.",
+        message: "GPUs are not known yet: detection is still running.",
         remedy: ""
       }
       : {
@@ -51,7 +51,7 @@ export const unknown = (
         severity: "warning",
         subject: "GPUs",
         message: `GPUs are not known yet: no answer about ${tried.map(({ subject }) => subject).join(", ")}.`,
-        remedy: "Detection goes on; engines that may use a GPU wait for it. The other findings say what is slow."
+        remedy: "Detection continues; engines that may use a GPU wait for it. The other findings say what is slow."
       }
   )]
 }

@@ -1,4 +1,4 @@
-/** What the probes of one machine share. */
+/** What the probes of a machine share. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Tool from "../process/Tool.js"

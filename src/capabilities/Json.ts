@@ -1,4 +1,4 @@
-/** Looking into JSON that others print, without believing anything about its form. */
+/** Reads untrusted JSON without assumptions about its form. */
 import * as Printable from "../text/Printable.js"
 
 export type JsonObject = Readonly<Record<string, unknown>>

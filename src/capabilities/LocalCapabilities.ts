@@ -1,8 +1,8 @@
 /**
  * The {@link Capabilities} of the machine that this program runs on.
  *
- * What the kernel answers at once is read at each look, without a process or a fiber. Everything else is a probe, which
- * runs in the background, at its own pace, and of which an answer has what is known so far.
+ * What the kernel answers immediately is read at each poll, without a process or a fiber. Everything else is a probe,
+ * which runs in the background at its own pace; a poll has what it has found so far.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -40,7 +40,7 @@ import type * as Probe from "./Probe.js"
 import * as System from "./System.js"
 import * as Windows from "./Windows.js"
 
-/** What to look at, and where. Everything has a default. */
+/** Where to look. Everything has a default. */
 export interface LocalCapabilitiesOptions {
   /** The agent's state directory, whose disk is reported. */
   readonly stateDir?: string
@@ -79,7 +79,7 @@ const readStatic = (files: KernelFiles, platform: NodeJS.Platform, env: NodeJS.P
   const models = System.processorModels()
   return {
     cpu: known({ model: models[0], logicalCores: models.length > 0 ? models.length : undefined, features: [] }),
-    // The name of a Mac's kernel says little: macOS is asked in the background.
+    // The name of a Mac's kernel says little: a probe asks macOS.
     os: known({ distribution: platform === "win32" ? System.version() : undefined }),
     findings: []
   }
@@ -211,7 +211,7 @@ const linuxMemory = (
   }
 }
 
-/** What a look has at hand. */
+/** What a poll reads from. */
 interface Sources {
   readonly files: KernelFiles
   readonly statics: StaticFacts
@@ -244,7 +244,7 @@ const readResources = ({ files, limits, platform, probes, statics }: Sources) =>
   return { cpu, memory, findings: read.findings }
 }
 
-/** Everything that is known now. Nothing in it waits. */
+/** Everything that is known now, without waiting. */
 const snapshot = (sources: Sources, ownPids: ReadonlySet<number>): NodeCapabilities => {
   const { files, platform, probes, statics } = sources
   const { cpu, findings: memoryFindings, memory } = readResources(sources)

@@ -1,4 +1,4 @@
-/** A way to find facts that takes its time: it runs in the background, never twice at once, and fails alone. */
+/** A slow detection: it runs in the background, never twice at once, and fails alone. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -1,12 +1,12 @@
 /**
- * How far an answer is. It is whole when at least as many choices as were asked for began, and each that began has its
- * finish reason: this holds for what engines send and for what nodes send.
+ * The progress of an answer. It is whole when at least the requested number of choices began, and each that began has
+ * its finish reason. The same rule holds for engines and for nodes.
  */
 
-/** The most choices that an answer may have: what is kept of each costs memory. */
+/** The limit of choices in an answer: each costs memory. */
 export const maxChoices = 1024
 
-/** The longest finish reason that is passed on, in UTF-16 code units. */
+/** The limit of a finish reason, in UTF-16 code units. */
 const maxReason = 100
 
 export interface AnswerProgress {

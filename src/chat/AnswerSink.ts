@@ -20,16 +20,16 @@ export interface AnswerSinkOptions {
   readonly head: AnswerHead
   /** Sends a message; `taken` is called when there is room for the next one. */
   readonly write: (message: ChatCompletionResponse, taken: () => void) => void
-  /** Nothing more of the answer can be taken: it is too large (`AnswerTooLarge`), or `write` threw. Called once. */
+  /** The sink has failed: the answer is too large (`AnswerTooLarge`), or `write` threw. Called once. */
   readonly failed: (error: unknown) => void
 }
 
 export interface AnswerSink {
   /** `pieces` is how many of the engine's it is made of. */
   readonly push: (index: number, content: string, reasoning: string, pieces: number) => void
-  /** The last message goes out, behind all that waits; `sent` is called when the reader has taken it. */
+  /** Sends the last message, after everything that waits; `sent` is called when the reader has taken it. */
   readonly finish: (end: AnswerEnd, sent: () => void) => void
-  /** What waits goes out, for an answer that breaks off; `sent` is called when the reader has taken it. */
+  /** Sends what waits, for an answer that breaks off; `sent` is called when the reader has taken it. */
   readonly flush: (sent: () => void) => void
   /** How many messages the reader has taken. */
   readonly taken: () => number

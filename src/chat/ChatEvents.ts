@@ -7,8 +7,8 @@ import * as EngineError from "./EngineError.js"
 const maxEvent = 4 * 1024 * 1024
 
 /**
- * Bytes that an engine may send without any text of an answer among them: comments, empty pieces. It regains them over
- * time, so that an engine that thinks in secret at a thousand tokens a second is fine, and a flood is not.
+ * The bytes that an engine may send without text, such as comments and empty pieces. The budget refills over time:
+ * enough for an engine that reasons silently at a thousand tokens a second, too little for a flood.
  */
 const maxEmptyBytes = 8 * 1024 * 1024
 const emptyBytesPerSecond = 256 * 1024
@@ -21,7 +21,7 @@ export interface Usage {
   readonly completionTokens: number
 }
 
-/** What the events say, in their order. After `failed` or `done` there is nothing more. */
+/** The content of the events, in order. Nothing follows `failed` or `done`. */
 export interface ChatListener {
   /** A piece of a choice's text, or of the reasoning before it; one of the two may be empty. */
   readonly delta: (index: number, content: string, reasoning: string) => void
@@ -37,7 +37,7 @@ export interface ChatEnd {
 
 export interface ChatEvents {
   readonly push: (bytes: Buffer) => void
-  /** The answer is over: that was either expected or an error. */
+  /** The answer ended, as expected or with an error. */
   readonly end: () => void
   /** There are all choices, each with its end. */
   readonly isWhole: () => boolean

@@ -1,6 +1,6 @@
 /**
- * Between an answer that comes in pieces and a reader that takes messages: pieces that wait while the reader is busy are
- * joined into one message, and the source is paused when they become many. A reader that keeps up gets each at once.
+ * Connects an answer that arrives in pieces with a reader of messages: while the reader is busy, pieces are joined into
+ * one message, and the source is paused when too much waits. A reader that keeps up gets each piece immediately.
  */
 import type { ChatCompletionResponse } from "../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { AnswerEnd, AnswerSink, AnswerSinkOptions } from "./AnswerSink.js"
@@ -49,7 +49,7 @@ export const make = ({ failed, head, pause, resume, write }: ChatPumpOptions): A
   let end: AnswerEnd | undefined
   let sent: (() => void) | undefined
 
-  /** Nobody above a callback could catch what is thrown in it, which would end the process. */
+  /** An exception in a callback would end the process. */
   const guarded = (run: () => void) => () => {
     if (isBroken) return
     try {
@@ -107,7 +107,7 @@ export const make = ({ failed, head, pause, resume, write }: ChatPumpOptions): A
     write(last === undefined ? { ...base, choices: choicesOf(texts) } : lastMessage(base, texts, last), onTaken)
   }
 
-  /** At the end of what now runs: the events of one read from the engine go out as one message. */
+  /** At the end of the current tick: the events of one read from the engine are sent as one message. */
   const schedule = () => {
     if (isBusy || isScheduled) return
     isScheduled = true

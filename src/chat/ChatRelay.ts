@@ -27,13 +27,13 @@ export type Open = (flow: Flow) => (message: ChatCompletionResponse__Output) => 
 export type Chat = (open: Open) => Effect.Effect<void, GrpcError.GrpcError>
 
 export interface RelayOptions {
-  /** How long the reader may take nothing of what it was sent. Default 2 minutes. */
+  /** How long the reader may stall. Default 2 minutes. */
   readonly readerTimeout?: Duration.DurationInput
 }
 
 const incomplete = GrpcError.fail(Status.UNAVAILABLE, "the node's answer ended before it was complete")
 
-/** How long what has come may take to reach the reader when nobody waits for more. */
+/** How long the rest of a failed answer may take to reach the reader. */
 const flushTimeout = Duration.millis(100)
 
 interface Answer {
@@ -72,7 +72,7 @@ const answer = (
     Effect.fail(GrpcError.fail(Status.INTERNAL, `the node's answer has a choice with the index ${index}`))
 
   const push = (to: AnswerSink, { choices, pieces }: ChatCompletionResponse__Output) => {
-    // Agents in the field do not say how many it joins.
+    // Agents in the field do not send the number of joined pieces.
     let counted = pieces || 1
     for (const { finish_reason, index, message, reasoning } of choices) {
       if (!take(index, finish_reason)) return fail(invalid(index))

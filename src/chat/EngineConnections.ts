@@ -1,6 +1,6 @@
 /**
- * HTTP requests to engines over connections that are kept. Everything by callbacks, none of which lets an exception out:
- * what goes wrong in one fails its exchange alone.
+ * HTTP requests to engines over kept connections. Everything goes by callbacks, none of which lets an exception out: a
+ * failure fails its own exchange only.
  */
 import * as http from "node:http"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,7 @@ export interface ExchangeListener {
 }
 
 export interface Exchange {
-  /** Closes the connection, by which the engine knows; the listener hears no more. */
+  /** Closes the connection, which cancels the request inside the engine; the listener is not called again. */
   readonly cancel: () => void
 }
 
@@ -81,7 +81,7 @@ export const make: Effect.Effect<EngineConnections, never, Scope.Scope> = Effect
     const known = addresses.get(baseUrl)
     if (known !== undefined) return known
     const address = parse(baseUrl)
-    // An engine that was given a new port leaves its old one behind.
+    // An engine that moves to a new port leaves its old address behind.
     if (addresses.size >= maxAddresses) addresses.clear()
     addresses.set(baseUrl, address)
     return address
@@ -110,7 +110,7 @@ export const make: Effect.Effect<EngineConnections, never, Scope.Scope> = Effect
       })
       current = request
       let hasAnswered = false
-      // Stays for the request's life: an `error` that nobody listens to would end the process.
+      // Stays for as long as the request: an `error` without a listener would end the process.
       request.on(
         "error",
         guarded((error: Error) => {

@@ -5,21 +5,21 @@ import * as SystemError from "../text/SystemError.js"
 
 /** These reach metrics and the orchestrator, by name. */
 export type EngineErrorKind =
-  /** No connection, or it broke: the engine is gone, or going. */
+  /** No connection, or it broke: the engine stopped, or is stopping. */
   | "unreachable"
   /** The engine accepts no more requests now. */
   | "overloaded"
-  /** The engine finds fault with the request. */
+  /** The engine rejected the request. */
   | "invalid-request"
   /** The engine does not have the model. */
   | "unknown-model"
-  /** The engine wants a key, or another one. */
+  /** The engine requires an API key, or rejected the given one. */
   | "unauthorized"
-  /** The engine could not do it. */
+  /** The engine failed. */
   | "failed"
   /** The answer ended before it was whole. */
   | "incomplete"
-  /** The answer is none that this client understands. */
+  /** The answer is not valid. */
   | "invalid-response"
   /** The answer is larger than what is accepted. */
   | "too-large"

@@ -1,4 +1,4 @@
-/** The few questions that are asked of an engine to look after it. Inference has a client of its own. */
+/** Requests to an engine for supervision. Inference has its own client. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -48,15 +48,15 @@ const requestOf = ({ apiKey, body, method, url }: Question): HttpClient.HttpRequ
   body: body === undefined ? undefined : JSON.stringify(body)
 })
 
-/** Asks, and reads the whole answer: at most 8 MiB. */
+/** Sends a request and reads the whole answer: at most 8 MiB. */
 export const ask = Effect.fn("EngineHttp.ask")(
   (question: Question, deadline: Duration.DurationInput): Effect.Effect<Reply, EngineSilent> =>
     Effect.mapError(HttpClient.send(requestOf(question), { deadline, maxBytes }), silent)
 )
 
 /**
- * Asks, and hands out the answer's lines as they come, those without text left out; the connection is closed with the
- * scope. `next` answers with `undefined` at the end.
+ * Sends a request and yields the answer's lines as they arrive, without blank ones; the connection is closed with the
+ * scope. `next` returns `undefined` at the end.
  */
 export const lines = (
   question: Question

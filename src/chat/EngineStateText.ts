@@ -1,4 +1,4 @@
-/** What the states of an inference engine are called where people read them. */
+/** Texts for the states of an inference engine. */
 import type { EngineState } from "../node/Node.js"
 
 const texts: Readonly<Record<EngineState, string>> = {

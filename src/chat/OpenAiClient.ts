@@ -1,6 +1,6 @@
 /**
- * OpenAI's API as the engines speak it. Chats are handed over by callbacks: a Stream would cost more for each token than
- * everything else that is done with it.
+ * A client of OpenAI's API as engines speak it. Chats use callbacks: a Stream would cost more per token than everything
+ * else.
  */
 import type { IncomingMessage } from "node:http"
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ export interface ChatCall {
   /** Nothing more is read from the engine, which slows it, until `resume`. */
   readonly pause: () => void
   readonly resume: () => void
-  /** Closes the connection at once, by which the engine knows; the listener hears no more. */
+  /** Closes the connection, which cancels the request inside the engine; the listener is not called again. */
   readonly cancel: () => void
 }
 
@@ -38,7 +38,7 @@ export interface OpenAiClient {
   ) => Effect.Effect<Embeddings.Embeddings, EngineError.EngineError>
 }
 
-/** What is read of an engine's explanation of an error. */
+/** The limit of an engine's explanation of an error, in bytes. */
 const maxErrorBytes = 64 * 1024
 /** How long an engine may take to explain an error that it has announced. */
 const errorMillis = 2_000

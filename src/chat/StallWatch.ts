@@ -1,12 +1,12 @@
-/** Ends an answer that does not move: its engine sends nothing, or its reader takes nothing. */
+/** Ends a stalled answer: its engine sends nothing, or its reader reads nothing. */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
-/** Who an answer waits for: the `source` of its pieces, or its `reader`. */
+/** The side that an answer waits for: the `source` of its pieces, or its `reader`. */
 export type WaitsFor = "source" | "reader"
 
-/** How long an answer may wait without moving. */
+/** How long an answer may wait without progress. */
 export type StallLimits = Readonly<Record<WaitsFor, Duration.Duration>>
 
 /** An answer, as seen from outside. */

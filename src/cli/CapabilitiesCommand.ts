@@ -34,12 +34,12 @@ class OutputError extends Data.TaggedError("OutputError")<{ readonly cause: Erro
   }
 }
 
-/** Prints a text, and answers whether somebody may still read more. */
+/** Prints a text, and returns whether the output is still open. */
 const print = (text: string): Effect.Effect<boolean, OutputError> =>
   Effect.async((resume) => {
     process.stdout.write(text, (cause: NodeJS.ErrnoException | null | undefined) => {
       if (cause === null || cause === undefined) resume(Effect.succeed(true))
-      // Whoever reads has seen enough: `| head` is no failure.
+      // The reader has seen enough: `| head` is not a failure.
       else resume(cause.code === "EPIPE" ? Effect.succeed(false) : Effect.fail(new OutputError({ cause })))
     })
   })

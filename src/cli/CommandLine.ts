@@ -1,4 +1,4 @@
-/** What a command line asks for, read by `@effect/cli`; what it does not understand becomes an error with a way out. */
+/** Parses the command line with `@effect/cli`; errors suggest what was probably meant. */
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Descriptor from "@effect/cli/CommandDescriptor"
 import * as Options from "@effect/cli/Options"
@@ -120,7 +120,7 @@ export const parse = Effect.fn("CommandLine.parse")(
     const normalised = GoFlags.normalise(argv, grammar)
     const word = normalised.command ?? "run"
     if (!Commands.isCommand(word)) {
-      // An option that no command has says more about what was meant than the word after it.
+      // An unknown option is a better clue than the word after it.
       const unknown = normalised.args.find((arg) => arg.startsWith("--") && !isKnown(arg.slice(2)))
       return yield* new UsageError({
         problem: unknown === undefined ? unknownCommand(word) : unknownOption(unknown.slice(2), "run"),

@@ -1,6 +1,6 @@
 /**
- * Completion scripts for bash, zsh and fish, from the table of commands and settings. `@effect/cli`'s own know nothing
- * after a subcommand in bash, and offer file names for everything.
+ * Completion scripts for bash, zsh and fish, from the table of commands and settings. `@effect/cli`'s own complete
+ * nothing after a subcommand in bash, and offer file names for everything.
  */
 import type { Format } from "../config/SettingFormat.js"
 import * as Commands from "./Commands.js"

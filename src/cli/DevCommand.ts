@@ -18,7 +18,7 @@ import * as LogSettings from "./LogSettings.js"
 import * as LongRunning from "./LongRunning.js"
 import { engineProgress } from "./RunCommand.js"
 
-/** What `dev` decides itself: an agent that is tried out shares nothing with one that serves this machine for good. */
+/** Settings that `dev` fixes: a trial agent shares nothing with a permanent one on this machine. */
 const own = (orchestratorPort: number, host: string): Source.Source =>
   Source.fixed("from the dev command", {
     [AgentConfig.settings.orchestrator.name]: HostPort.format({

@@ -1,4 +1,4 @@
-/** How far the engines are: bars on a terminal, a line every 10 s elsewhere. */
+/** The progress of starting engines: bars on a terminal, a line every 10 s elsewhere. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -10,9 +10,9 @@ import type { EngineReport } from "../node/Node.js"
 import * as Bytes from "../text/Bytes.js"
 import * as StatusLines from "./StatusLines.js"
 
-/** How fast bytes come, from the reports of the last seconds. */
+/** The transfer rate, from the reports of the last seconds. */
 export interface Speed {
-  /** Bytes a second; `undefined` while it cannot be told. */
+  /** Bytes a second; `undefined` while it is not known. */
   readonly of: (name: string, now: number) => number | undefined
   readonly add: (report: EngineReport, now: number) => void
 }
@@ -66,7 +66,7 @@ const pace = ({ doneBytes, totalBytes }: EngineReport, rate: number | undefined)
   return `${Bytes.format(rate)}/s${left}`
 }
 
-/** What of an engine is worth a line: one that is on its way. */
+/** Whether an engine gets a line: while it is starting. */
 const isUnderWay = ({ detail, state }: EngineReport) =>
   detail !== "" && (state === "pulling" || state === "starting" || state === "loading")
 
@@ -107,14 +107,14 @@ export const run = (options: { readonly isTerminal: boolean }): Effect.Effect<ne
         for (const report of engines) speed.add(report, now)
         return Ref.set(latest, engines)
       }))
-    const told = new Map<string, string>()
+    const logged = new Map<string, string>()
     const line = Effect.flatMap(
       Effect.all([Ref.get(latest), Clock.currentTimeMillis]),
       ([reports, now]) =>
         Effect.forEach(reports.filter(isUnderWay), (report) => {
           const text = sentence(report, speed, now)
-          if (told.get(report.name) === text) return Effect.void
-          told.set(report.name, text)
+          if (logged.get(report.name) === text) return Effect.void
+          logged.set(report.name, text)
           return Effect.logInfo(text)
         }, { discard: true })
     )

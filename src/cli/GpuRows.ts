@@ -136,7 +136,7 @@ export const render = (gpus: ReadonlyArray<GpuInfo>, width: number): ReadonlyArr
   return last === undefined ? narrowest : table(last, models.map((model) => middleCut(model, room)))
 }
 
-/** What there is to say of a GPU besides its row. */
+/** Lines about a GPU below its row. */
 export const remarks = (gpu: GpuInfo): ReadonlyArray<string> => {
   const name = `gpu ${gpu.index ?? gpu.model}`
   return [

@@ -1,4 +1,4 @@
-/** What every command that runs until it is stopped has in common: its log, its loops, and how it stops. */
+/** What all long-running commands share: the log, the loops, and stopping. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -41,14 +41,14 @@ const warnOfUnknownVariables = Effect.suspend(() => {
 export const logging = ({ logFormat, logLevel }: LogSettings.LogSettings): Layer.Layer<never> =>
   Logging.layer({ level: logLevel, format: logFormat })
 
-/** How often a stop that takes long is mentioned. */
+/** How often a slow stop is logged. */
 const reminder = "10 seconds"
 
 const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 1 : 0)} s`
 
 /**
- * Starts what `start` starts on `layer`, and runs until a signal or a defect ends it. `start` returns what never ends
- * unless a part dies. A stop says when it begins, every 10 s that it goes on, and when it is over.
+ * Starts what `start` starts on `layer`, and runs until a signal or a defect ends it. `start` returns an effect that
+ * never ends unless a part dies. A stop is logged when it begins, every 10 s, and when it is over.
  */
 export const launch = <ROut, E, E2>(options: {
   readonly layer: Layer.Layer<ROut, E>

@@ -1,4 +1,4 @@
-/** The command line: which words start what. */
+/** The entry point of the command. */
 import * as Effect from "effect/Effect"
 import * as Source from "../config/Source.js"
 import { version } from "../Version.js"
@@ -16,7 +16,7 @@ const help = (command: Extract<CommandLine.Request, { _tag: "Help" }>["command"]
       width: width()
     })))
 
-/** Each command loads what it needs only when it is the one that was asked for. */
+/** Each command is loaded only when it runs. */
 const run = ({ command, flags, given }: Extract<CommandLine.Request, { _tag: "Run" }>) => {
   const sources = [Source.commandLine(given), Source.environment(process.env)]
   switch (command) {

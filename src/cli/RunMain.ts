@@ -29,7 +29,7 @@ const messageOf = (error: unknown): string => {
   return first === "" && error instanceof Error ? error.name : first
 }
 
-/** What the agent could not remove when it was told to stop. Known by its tag, as the agent is loaded later. */
+/** What the agent could not remove when it stopped. Recognized by its tag, as the agent is loaded later. */
 const isStopIncomplete = (defect: unknown): defect is Error =>
   defect instanceof Error && "_tag" in defect && defect._tag === "StopIncomplete"
 
@@ -60,7 +60,7 @@ const samePressMillis = 200
 /** How long cleaning up may take after a failure that nothing caught. */
 const cleanupMillis = 10_000
 
-/** Whoever read the output is gone: no failure of ours. */
+/** The reader of the output is gone: not a failure. */
 const isClosedPipe = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE"
 
 /** Whether stacks are wanted: the log level has not been read where this is asked. */
@@ -81,8 +81,8 @@ const defect = (error: unknown): string =>
   `internal error: ${messageOf(error)}${isDebug() && error instanceof Error ? `\n${error.stack ?? ""}` : ""}`
 
 /**
- * Watches for what nothing caught: an exception in a callback, a rejection that nobody handles. The first one is said,
- * and `stop` releases everything, within a limit; the process then ends with code 1. A second one ends it at once.
+ * Handles uncaught exceptions and unhandled rejections. The first one is printed, and `stop` releases everything,
+ * within a limit; the process then exits with code 1. A second one exits immediately.
  */
 const watchForDefects = (stop: () => void): { readonly hasFailed: () => boolean } => {
   let failed = false
@@ -104,7 +104,7 @@ const watchForDefects = (stop: () => void): { readonly hasFailed: () => boolean 
 }
 
 const runProcess = makeRunMain(({ fiber }) => {
-  // What has nowhere to go any more is dropped; without a listener it would end the process.
+  // Output without a reader is dropped; without a listener the error would end the process.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
   const keepAlive = setInterval(() => {}, 2 ** 31 - 1)
@@ -125,7 +125,7 @@ const runProcess = makeRunMain(({ fiber }) => {
     const { code, line } = outcome(exit)
     if (line !== undefined) process.stderr.write(`node-agent: ${line}\n`)
     process.exitCode = defects.hasFailed() ? ExitCode.failure : code
-    // Output that is still on its way to a pipe goes out first.
+    // Flushes output to a pipe first.
     process.stdout.write("", () => process.stderr.write("", () => process.exit(process.exitCode)))
   })
 })

@@ -35,7 +35,7 @@ export const make = (terminal: Terminal): StatusLines => {
   }
 }
 
-/** Those of this process. A terminal that is gone, or a full disk behind a redirection, must not end the agent. */
+/** The status lines of this process. A closed terminal, or a full disk behind a redirection, must not end the agent. */
 export const standardError: StatusLines = make({
   write: (text) => {
     if (process.stderr.writable) process.stderr.write(text)

@@ -1,4 +1,4 @@
-/** A small orchestrator for one machine, the cluster of a laboratory, and tests. */
+/** A small orchestrator for one machine, a lab's cluster, and tests. */
 import * as os from "node:os"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -49,7 +49,7 @@ export interface EmbeddedOrchestratorOptions {
   readonly publicUrl?: string | undefined
   /** Origins of pages, apps and extensions that may use the HTTP API: `http://localhost:3000`, `app://obsidian.md`. */
   readonly allowOrigins?: ReadonlyArray<string> | undefined
-  /** Decides who may use the HTTP API. Default: everybody who reaches it. The gRPC services are not asked about. */
+  /** Decides who may use the HTTP API. Default: everyone who can reach it. Does not apply to the gRPC services. */
   readonly authenticate?: Authenticate | undefined
   /** How often a comment says that nothing of a streamed chat has come yet. Default 15 s. */
   readonly comments?: Duration.DurationInput | undefined
@@ -65,7 +65,7 @@ export class EmbeddedOrchestrator extends Context.Tag("@orchion/node-agent/Embed
     readonly httpPort: number
     readonly registry: NodeRegistry.NodeRegistry
     /**
-     * The page and the HTTP API for a server of one's own, mounted at its root: `http.createServer(httpListener)`. Ends
+     * The page and the HTTP API for your own server, mounted at its root: `http.createServer(httpListener)`. Ends
      * with the orchestrator.
      */
     readonly httpListener: HttpListener.NodeListener

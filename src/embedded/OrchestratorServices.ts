@@ -26,7 +26,7 @@ const maxCapabilities = 128 * 1024
 /** One answer of `ListNodes`, in characters of JSON. */
 const maxList = 32 * 1024 * 1024
 
-/** Where Orchion's own agents serve, when they do not say. */
+/** The port of Orchion's own agents, which do not send one. */
 const defaultAgentPort = 50052
 
 const invalid = (details: string) => GrpcError.fail(GrpcError.Status.INVALID_ARGUMENT, details)
@@ -60,7 +60,7 @@ const validCapabilities = (wire: Capabilities__Output) =>
     return { capabilities, bytes }
   })
 
-/** An agent that gives no address, as Orchion's own when it registers again, keeps the one that it had. */
+/** An agent that sends no address, as Orchion's own when it registers again, keeps its last one. */
 const agentAddressOf = (registry: NodeRegistry, { agent_address, hostname, id }: Node__Output) =>
   agent_address !== "" ? Effect.succeed(agent_address) : Effect.map(registry.get(id), (known) => {
     const before = Option.match(known, { onNone: () => "", onSome: (node) => node.agent_address })

@@ -37,7 +37,7 @@ const groupsOf = async (): Promise<ReadonlyArray<number>> => {
 }
 
 const pendingReason = ({ findings }: NodeCapabilities): string =>
-  findings.find(({ code }) => code === "gpu.unknown")?.message ?? "detection has not ended"
+  findings.find(({ code }) => code === "gpu.unknown")?.message ?? "detection is still running"
 
 /** Looks at this machine, waiting for its slow probes. */
 export class Machine extends Context.Tag("@orchion/node-agent/Machine")<

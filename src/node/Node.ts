@@ -1,4 +1,4 @@
-/** A node as the orchestrator is told of it. */
+/** A node as it is reported to the orchestrator. */
 import type { NodeCapabilities } from "./NodeCapabilities.js"
 
 /** The states of an inference engine, in the wire's words. */
@@ -12,12 +12,12 @@ export type EngineState =
   | "failed"
   | "stopped"
 
-/** What came of the requests that the agent relayed to an engine, since the agent started. */
+/** The stats of the requests that the agent relayed to an engine, since the agent started. */
 export interface EngineFigures {
   readonly requests: number
-  /** Requests that did not end well, those that were cancelled not among them. */
+  /** Failed requests, without the cancelled ones. */
   readonly errors: number
-  /** The same by kind, those that never were left out. */
+  /** The same by kind; kinds without failures are left out. */
   readonly errorsByKind: ReadonlyArray<{ readonly kind: string; readonly count: number }>
   readonly inFlight: number
   readonly promptTokens: number
@@ -52,13 +52,13 @@ export interface EngineReport {
   readonly figures?: EngineFigures
 }
 
-/** What an agent reports of its node, beside who it is. */
+/** What an agent reports about its node, in addition to its identity. */
 export interface NodeReport {
   readonly capabilities: NodeCapabilities
   readonly agentVersion: string
   readonly labels: Readonly<Record<string, string>>
   readonly engines: ReadonlyArray<EngineReport>
-  /** The agent stops, and this is its last report. */
+  /** The agent is stopping, and this is its last report. */
   readonly leaving?: boolean
 }
 
@@ -67,7 +67,7 @@ export interface NodeRegistration {
   readonly hostname: string
   /** `host:port` of the node's `NodeAgent` service. */
   readonly agentAddress: string
-  /** Of this process: two agents that use one node id are told apart by it. */
+  /** Identifies the process: it distinguishes two agents with the same node id. */
   readonly instanceId?: string
   readonly report: NodeReport
 }
@@ -92,9 +92,9 @@ export interface RegisteredNode {
   readonly agentAddress: string
   /** Seconds since 1970. */
   readonly lastSeenUnix: number
-  /** It has missed its heartbeats. Orchestrators that do not say are taken at their word: not stale. */
+  /** It has missed its heartbeats. False where the orchestrator does not say. */
   readonly stale: boolean
-  /** Its agent said that it stops. */
+  /** Its agent said goodbye. */
   readonly stopped: boolean
   /** Of the agent's process; absent for agents that do not tell. */
   readonly instanceId?: string

@@ -1,4 +1,4 @@
-/** What the vendors have in common: what is known of GPUs, how a GPU is described, and findings about tools. */
+/** What the vendors share: facts about GPUs, the description of a GPU, and findings about tools. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

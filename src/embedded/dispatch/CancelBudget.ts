@@ -1,12 +1,12 @@
 /**
  * How many streams may be cancelled on one connection. Node ends an HTTP/2 connection whose peer resets more than 1,000
- * streams at once or 33 a second for long (its guard against the "rapid reset" attack), and with it everybody else's
- * answers on it. We stay well below.
+ * streams at once or 33 a second for long (its guard against the "rapid reset" attack), with everyone else's answers on
+ * it. This stays well below.
  */
 
 /** Cancellations at once. */
 export const burst = 500
-/** Cancellations per second in the long run. */
+/** The sustained rate of cancellations per second. */
 const perSecond = 20
 
 export interface CancelBudget {

@@ -1,4 +1,4 @@
-/** Sends requests to nodes: picks one that serves the model, and the next when it fails before it has answered anything. */
+/** Sends requests to nodes: picks one that serves the model, and another if it fails before its first message. */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -27,13 +27,13 @@ import * as SilenceWatch from "./SilenceWatch.js"
 
 const { Status } = GrpcError
 
-/** Nodes that one request is offered to. */
+/** The limit of nodes that are asked per request. */
 const maxTries = 4
 
 /** Embeddings come all at once, at the end. */
 const embeddingsDeadline = "10 minutes"
 
-/** Another node would say the same, or nobody waits any more. */
+/** Statuses that end a request: another node would answer the same, or the caller has left. */
 const final = new Set<GrpcError.Status>([
   Status.INVALID_ARGUMENT,
   Status.CANCELLED,
@@ -41,13 +41,13 @@ const final = new Set<GrpcError.Status>([
   Status.FAILED_PRECONDITION
 ])
 
-/** Not the node's fault. */
+/** Statuses that do not count as the node's failure. */
 const isCallerFault = new Set<GrpcError.Status>([Status.INVALID_ARGUMENT, Status.CANCELLED])
 
 const isFinal = ({ code, details }: GrpcError.GrpcError) => final.has(code) || GrpcError.isTooLarge(code, details)
 
 export interface DispatcherOptions {
-  /** How long nothing of an answer may come from a node whose heartbeats are missing, too. Default 10 s. */
+  /** How long an answer may stall on a node that also misses its heartbeats. Default 10 s. */
   readonly silence?: Duration.DurationInput
 }
 
@@ -75,7 +75,7 @@ export interface Dispatcher {
 interface Exchange {
   /** Pieces of text that came. */
   readonly heard: (pieces: number) => void
-  /** Ends it: nobody gets what still comes. */
+  /** Ends it: later messages are dropped. */
   readonly fail: (error: GrpcError.GrpcError) => void
   /** Whether it has failed, or its caller has gone. */
   readonly isOver: () => boolean
@@ -187,7 +187,7 @@ const dispatch = <A>(
       return Effect.catchAll(ask(parts, node, model, kind, call), (error) => {
         const described = NodeError.describe(node, error, NodeConnections.maxReceiveBytes[kind])
         if (hasBegun() || isFinal(described)) return Effect.fail(described)
-        // That this node does not know the model does not say why another could not answer.
+        // This node's "not found" does not explain why another one failed.
         return next(before !== undefined && error.code === Status.NOT_FOUND ? before : described)
       })
     })
@@ -207,7 +207,7 @@ const chat = (parts: Parts): Dispatcher["chat"] => (request, open, onNode) =>
           },
           resume: inlet.resume
         })
-        // What still comes is read and dropped.
+        // The rest of the answer is read and dropped.
         exchange.onOver(inlet.resume)
         return (message) => {
           if (exchange.isOver()) return
@@ -269,7 +269,7 @@ const served = ({ loads, registry }: Parts): Dispatcher["served"] =>
             registered_unix: node.registered_unix
           }))
         ),
-        // An agent that says nothing of its engines: the models that it has answered for.
+        // An agent that does not report its engines: the models that it has answered for.
         ...[...NodeModels.isSilent(node) ? loads.learnt(node.id) : []].map(([model, since]) => ({
           ...rowOf(node, model),
           engine: "unknown",

@@ -1,4 +1,4 @@
-/** Whether what a node answered can be passed on. A node's messages are a stranger's: nothing in them is taken on trust. */
+/** Whether a node's answer can be passed on. Messages of nodes are untrusted: everything in them is checked. */
 import * as GrpcError from "../../grpc/GrpcError.js"
 import type { ChatCompletionResponse__Output } from "../../proto/generated/orchion/v1/ChatCompletionResponse.js"
 import type { EmbeddingResponse__Output } from "../../proto/generated/orchion/v1/EmbeddingResponse.js"

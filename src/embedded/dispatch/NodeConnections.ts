@@ -1,7 +1,7 @@
 /**
- * Connections to nodes: shared by all requests to an address, opened for the first and closed when none has used them for
- * a while. A call whose caller has gone is cancelled at a pace that does not cost the others their connection, or read to
- * its end where the node takes no cancellation.
+ * Connections to nodes: shared by all requests to an address, opened for the first and closed after an idle time. A
+ * call whose caller has left is cancelled at a rate that does not cost the others their connection, or read to its end
+ * where the node does not support cancellation.
  */
 import * as dns from "node:dns"
 import * as net from "node:net"
@@ -23,7 +23,7 @@ import * as CancelBudget from "./CancelBudget.js"
 
 const { Status } = GrpcError
 
-/** Servers written in Go end connections that ask more often. A node's missing heartbeats tell sooner that it is gone. */
+/** Servers written in Go close connections that ping more often. Missing heartbeats detect a lost node sooner. */
 const keepalive = "310 seconds"
 
 const connectTimeout = "5 seconds"
@@ -59,7 +59,7 @@ export interface NodeConnections {
     call: (client: GrpcClient.GrpcClient) => Effect.Effect<A, GrpcError.GrpcError>,
     abandoned: () => void
   ) => Effect.Effect<A, GrpcError.GrpcError>
-  /** Forgets what is remembered of addresses that nobody uses. */
+  /** Forgets addresses without users. */
   readonly sweep: Effect.Effect<void>
 }
 
@@ -153,7 +153,7 @@ export const make: Effect.Effect<NodeConnections, never, Scope.Scope> = Effect.g
         )
     ))
 
-  /** Waits for the budget, unless the call ends by itself before. */
+  /** Waits for the budget, unless the call ends first. */
   const cancel = <A>(
     fiber: Fiber.RuntimeFiber<A, GrpcError.GrpcError>,
     budget: CancelBudget.CancelBudget

@@ -1,4 +1,4 @@
-/** Why a request could not be answered, in words for the person who sent it. */
+/** Errors of requests that no node answered, for the person who sent them. */
 import { isServedBy } from "../../chat/ModelName.js"
 import * as GrpcError from "../../grpc/GrpcError.js"
 import * as Bytes from "../../text/Bytes.js"
@@ -25,9 +25,9 @@ const byTransport = new Set<GrpcError.Status>([
 const tooLarge = /^Received message larger than max \((\d+) vs (\d+)\)/
 
 /**
- * A node's error as it is passed on. Where grpc-js speaks and not the node, the node is named, and not what was found at
- * its address: who may register nodes must not be able to look around in the orchestrator's network with them.
- * `maxReceiveBytes` is what this orchestrator takes of one message.
+ * A node's error as it is passed on. An error of grpc-js names the node, but not what answered at its address:
+ * registering nodes must not be a way to scan the orchestrator's network. `maxReceiveBytes` is what this orchestrator
+ * takes of one message.
  */
 export const describe = (node: NodeJson, error: GrpcError.GrpcError, maxReceiveBytes: number): GrpcError.GrpcError => {
   const { code, details } = error
@@ -50,7 +50,7 @@ export const describe = (node: NodeJson, error: GrpcError.GrpcError, maxReceiveB
   return GrpcError.fail(code, details === "" ? `node ${nameOf(node)} failed without a reason` : oneLine(details, 1000))
 }
 
-/** No node was asked: because the model is not ready anywhere, or nobody has it. */
+/** No node was asked: the model is not ready anywhere, or no node has it. */
 export const noNode = (nodes: ReadonlyArray<NodeJson>, model: string): GrpcError.GrpcError => {
   const name = `"${oneLine(model, 200)}"`
   const live = nodes.filter(({ stale }) => !stale)

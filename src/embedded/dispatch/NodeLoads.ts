@@ -1,4 +1,4 @@
-/** What goes to which node for which model through this orchestrator, and which models silent nodes have answered for. */
+/** The requests of this orchestrator by node and model, and the models that nodes without reports have answered for. */
 import * as Effect from "effect/Effect"
 import * as Rate from "../../text/Rate.js"
 
@@ -33,7 +33,7 @@ export interface NodeLoads {
   readonly sweep: (isKept: (nodeId: string, model: string) => boolean) => void
 }
 
-/** Models that are remembered of one silent node. Their names are what callers asked for, so that they are bounded. */
+/** The limit of models remembered per node without reports. Callers choose their names, so they are bounded. */
 const maxLearnt = 64
 
 interface Counters {

@@ -1,4 +1,4 @@
-/** What a node says of its engines and their models. */
+/** A node's reported engines and their models. */
 import { mayPull } from "../../engine/drivers.js"
 import { find, isServedBy } from "../../chat/ModelName.js"
 import { oneLine } from "../../text/Printable.js"
@@ -7,7 +7,7 @@ import type { Serves } from "./NodePicker.js"
 
 export const enginesOf = (node: NodeJson) => node.capabilities?.engines ?? []
 
-/** The name that people know it by. */
+/** Its display name. */
 export const nameOf = ({ hostname, id }: NodeJson): string => oneLine(hostname || id, 100)
 
 /** The engine that has the model, in any state; one that is ready is preferred. */
@@ -16,7 +16,7 @@ export const engineFor = (node: NodeJson, model: string) => {
   return engines.find(({ state }) => state === "ready") ?? engines[0]
 }
 
-/** What the node itself calls the model. */
+/** The node's own name for the model. */
 export const nameAt = (node: NodeJson, model: string): string => {
   if (enginesOf(node).some(({ models }) => models.includes(model))) return model
   for (const { models } of enginesOf(node)) {
@@ -36,7 +36,7 @@ export const isSilent = (node: NodeJson): boolean =>
  */
 export const mayCancel = (node: NodeJson): boolean => (node.capabilities?.agent_version ?? "") !== ""
 
-/** What the node reports to be working on, whoever asked. */
+/** The node's reported requests in flight, from all sources. */
 export const reportedInFlight = (node: NodeJson): number =>
   enginesOf(node).reduce((sum, { figures }) => sum + (figures?.in_flight ?? 0), 0)
 

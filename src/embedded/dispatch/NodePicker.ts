@@ -1,4 +1,4 @@
-/** Which node gets a request. Pure: the nodes and how busy they are in, one of them out. */
+/** Which node gets a request. Pure: from the nodes and their load to one of them. */
 import * as Array from "effect/Array"
 import * as Order from "effect/Order"
 
@@ -15,7 +15,7 @@ export interface Candidate {
   readonly serves: Serves
   /** Requests that this orchestrator sent it and that are not answered yet. */
   readonly inFlight: number
-  /** Requests that the node reports as in flight, whoever sent them. */
+  /** The node's reported requests in flight, from all senders. */
   readonly reported: number
   /** When it was last picked, as a number that grows; 0 for never. */
   readonly pickedAt: number
@@ -29,8 +29,8 @@ const leastBusy: Order.Order<Candidate> = Order.combineAll([
 
 /**
  * The least busy node of the best kind: those that serve the model; where no node is known to have it, those that have
- * answered for it, then those that say nothing, then those that could pull it. While some node has the model and cannot
- * give it now, nobody else is asked: its reason says more than their "not found".
+ * answered for it, then those that say nothing, then those that could pull it. While a node has the model but is not
+ * ready, no other is asked: its reason is more useful than their "not found".
  */
 export const pick = <C extends Candidate>(candidates: ReadonlyArray<C>): C | undefined => {
   const isKnown = candidates.some(({ serves }) => serves === "ready" || serves === "unready")

@@ -1,4 +1,4 @@
-/** What `GET /api/served` tells. */
+/** The answer of `GET /api/served`. */
 
 /** One model, on one engine of one node. */
 export interface ServedModel {

@@ -1,6 +1,6 @@
 /**
- * Gives up exchanges with nodes that are gone: a machine that lost its power closes no connection, and its answer would
- * be waited for until the keepalive of the connection fails.
+ * Gives up exchanges with lost nodes: a machine that lost power closes no connection, and its answer would be awaited
+ * until keepalive fails.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

@@ -5,14 +5,14 @@ import type * as Effect from "effect/Effect"
 
 /** The request is answered with 401. */
 export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
-  /** Told to the client: what to send instead. */
+  /** For the client: what to send instead. */
   readonly message: string
   /** The `WWW-Authenticate` header, such as `Bearer` or `Basic realm="cluster"`, with which browsers ask for a password. */
   readonly challenge?: string
 }> {}
 
 /**
- * Looks at a request before anything else does, its body excepted. Succeeds when the client may go on; it is asked for
- * the page, the API and the events, and not for `/healthz`.
+ * Checks a request before its body is read. Succeeds when the client may proceed. Applies to the page, the API and the
+ * events, not to `/healthz`.
  */
 export type Authenticate = (request: IncomingMessage) => Effect.Effect<void, Unauthenticated>

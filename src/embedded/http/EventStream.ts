@@ -10,11 +10,11 @@ import type { NodeRegistry, RegistryChanges } from "../registry/NodeRegistry.js"
 import type { Hello, Seen, ServerEvents } from "./ServerEvents.js"
 
 export interface EventStreamOptions {
-  /** What happens within it arrives as one. Default 250 ms. */
+  /** Changes within this time are sent together. Default 250 ms. */
   readonly coalesce?: Duration.DurationInput
-  /** When nothing happens, an `idle` event says so this often: a client that is gone is noticed by it. Default 10 s. */
+  /** The interval of `idle` events while nothing changes, by which a lost client is detected. Default 10 s. */
   readonly idle?: Duration.DurationInput
-  /** A client that does not take in what was sent to it for this long is dropped. Default 30 s. */
+  /** A client that does not read for this long is dropped. Default 30 s. */
   readonly patience?: Duration.DurationInput
 }
 
@@ -57,7 +57,7 @@ export const run = (
 
     const { next } = yield* registry.subscribe
     const now_ms = yield* Clock.currentTimeMillis
-    // Browsers try again by themselves after this many milliseconds.
+    // Browsers reconnect after this many milliseconds.
     yield* send(`retry: 1000\n\n${event("hello", { ...hello, now_ms })}`)
     while (true) {
       const changes = yield* Effect.timeoutOption(next, idle)

@@ -19,12 +19,12 @@ export interface HttpApiOptions {
   readonly registry: NodeRegistry
   readonly dispatcher: Dispatcher
   readonly names: SameOrigin.Names
-  /** What clients of the events are told first. */
+  /** The first event for each client. */
   readonly hello: () => Omit<Hello, "now_ms">
   readonly events?: EventStream.EventStreamOptions
   /** Clients that follow the events at once. Default 64. */
   readonly maxFollowers?: number
-  /** Decides who may ask, for everything but `/healthz`. Default: everybody who reaches the server. */
+  /** Decides who may use everything but `/healthz`. Default: everyone who can reach the server. */
   readonly authenticate?: Authenticate | undefined
   /** How often a comment says that nothing of a streamed answer has come yet. Default 15 s. */
   readonly comments?: Duration.DurationInput | undefined
@@ -125,7 +125,7 @@ const served = (dispatcher: Dispatcher): Route => (_, response, headOnly) =>
       })()
     ))
 
-/** The changes as server-sent events, for so many at once. */
+/** The changes as server-sent events, for a limited number of clients. */
 const follow = ({ events, hello, maxFollowers = 64, registry }: HttpApiOptions) =>
   Effect.sync((): Route => {
     let followers = 0

@@ -84,7 +84,7 @@ export const eventsTo = (
     response.writeHead(200, {
       ...headers,
       "Content-Type": "text/event-stream; charset=utf-8",
-      // Proxies are not to collect what should arrive at once.
+      // Proxies must not buffer the stream.
       "X-Accel-Buffering": "no"
     })
   }

@@ -71,14 +71,14 @@ const answersWith = (headers: Readonly<Record<string, string>>): Answers => {
   }
 }
 
-/** The end of a stream, without `[DONE]`: nobody is to take it for a whole answer. */
+/** Ends a stream without `[DONE]`, so that no client mistakes it for a whole answer. */
 const brokenOff = (response: ServerResponse, error: GrpcError.GrpcError) =>
   Effect.sync(() => {
     const { code, type } = refusalOf(error)
     response.end(`data: ${JSON.stringify(errorBody(error.details, type, code))}\n\n`)
   })
 
-/** For who still waits when the server closes. */
+/** For clients that still wait when the server closes. */
 const stopped = (answers: Answers, response: ServerResponse) =>
   Effect.suspend(() => {
     if (response.destroyed || response.writableEnded) return Effect.void
@@ -98,7 +98,7 @@ const refusedBody = (answers: Answers, response: ServerResponse, { message, stat
     { Connection: "close", ...(status === 429 ? { "Retry-After": "1" } : {}) }
   )
 
-/** A request's body, read and understood; else the answer says why not. */
+/** Reads and parses a request's body, or answers with the reason why not. */
 const withBody = <A>(
   answers: Answers,
   bodies: BodyGate,

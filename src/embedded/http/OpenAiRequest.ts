@@ -1,4 +1,4 @@
-/** Requests as OpenAI's API writes them, as the wire's. */
+/** Translates requests of OpenAI's API into the wire's. */
 import * as Either from "effect/Either"
 import { chatFields } from "../../chat/ChatFields.js"
 import type { ChatCompletionRequest } from "../../proto/generated/orchion/v1/ChatCompletionRequest.js"
@@ -12,7 +12,7 @@ export interface Mistake {
 export interface ChatAsked {
   readonly request: ChatCompletionRequest & { readonly model: string }
   readonly stream: boolean
-  /** The stream is to tell the tokens at its end. */
+  /** Whether the stream ends with the token counts. */
   readonly includeUsage: boolean
 }
 
@@ -58,7 +58,7 @@ const contentOf = (content: unknown, where: string): Either.Either<string, Mista
   return Either.right(texts.join(""))
 }
 
-/** Options whose effect on the answer could not be relayed: to leave them out silently would be a lie. */
+/** Options whose effect on the answer cannot be relayed: they are refused, not silently dropped. */
 const unsupported: ReadonlyArray<readonly [name: string, used: (value: unknown) => boolean]> = [
   ["tools", (value) => Array.isArray(value) && value.length > 0],
   ["functions", (value) => Array.isArray(value) && value.length > 0],

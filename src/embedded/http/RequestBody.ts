@@ -1,4 +1,4 @@
-/** Bodies of requests: whole, as text, and bounded in what all of them together hold of memory. */
+/** Request bodies: whole, as text, and bounded in the memory that all of them hold together. */
 import type { IncomingMessage } from "node:http"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ export const maxBodyBytes = 16 * 1024 * 1024
 /** Bytes of all bodies that are received, or whose requests are not answered yet. */
 const maxHeldBytes = 96 * 1024 * 1024
 
-/** Larger bodies may take three quarters of it, so that a few of them leave room for the others. */
+/** Larger bodies may use three quarters of it, so that a few of them leave room for others. */
 const smallBody = 1024 * 1024
 
 /** JSON values in one body: each takes far more memory than its text. */
@@ -67,7 +67,7 @@ export const hasTooManyValues = (bytes: Buffer, limit = maxValues): boolean => {
   return count > limit
 }
 
-/** Resolves with the chunks; `take` answers whether there is room for so many more bytes. */
+/** Resolves with the chunks; `take` returns whether there is room for that many more bytes. */
 const receive = (
   request: IncomingMessage,
   take: (size: number, bytes: number) => BodyRefused | undefined,
@@ -96,7 +96,7 @@ const receive = (
     if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) return stop(tooLarge)
     request.on("data", onData)
     request.on("end", () => resume(Effect.succeed(Buffer.concat(chunks, size))))
-    // A request that breaks off has nobody to be answered: the end of its connection interrupts this.
+    // A request that breaks off needs no answer: the end of its connection interrupts this.
     request.on("error", () => {})
   })
 

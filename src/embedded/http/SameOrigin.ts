@@ -30,7 +30,7 @@ const hostOf = (header: string): string | undefined => {
 const publicOf = ({ publicUrl }: Names) =>
   publicUrl !== undefined && URL.canParse(publicUrl) ? new URL(publicUrl) : undefined
 
-/** Whether no stranger can point the name at this machine. The port is left open: a tunnel may have another one. */
+/** Whether no outsider can point the name at this machine. Any port is accepted: a tunnel may use another one. */
 const isOurs = (host: string, names: Names): boolean => {
   const { bindAddress, hostname } = names
   return HostPort.isLoopback(host) || host === bindAddress.toLowerCase()
@@ -42,7 +42,7 @@ const isOurs = (host: string, names: Names): boolean => {
     )
 }
 
-/** Names that nobody can register: they lead where the network's owner wants. */
+/** Names that cannot be registered publicly: the network's owner decides where they lead. */
 const isPrivate = (host: string): boolean =>
   isIP(host) !== 0 || !host.includes(".")
   || /\.(?:local|localdomain|localhost|lan|internal|home\.arpa|test)\.?$/.test(host)
@@ -56,7 +56,7 @@ const isOwnOrigin = (origin: string, host: string, names: Names): boolean =>
 /**
  * Whether it comes from a program, which asks by whatever name it reaches this server under, and not from a page.
  * Browsers send `Origin` with everything but reads of the page's own site; what only reads counts as a program's only
- * under a name that no stranger can point here, since a page may set its own `User-Agent`. `Sec-Fetch-Site` is a
+ * under a name that no outsider can point here, since a page may set its own `User-Agent`. `Sec-Fetch-Site` is a
  * browser's alone; other headers of that name are sent by programs in Node, too.
  */
 export const isProgram = (headers: IncomingHttpHeaders, method = "POST"): boolean => {

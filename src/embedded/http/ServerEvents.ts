@@ -1,4 +1,4 @@
-/** What `GET /api/events` tells: the names of its events, and the JSON of each. */
+/** The events of `GET /api/events`: their names, and the JSON of each. */
 import type { NodeJson } from "../registry/NodeJson.js"
 
 /** The first event. */

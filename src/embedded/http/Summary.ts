@@ -1,4 +1,4 @@
-/** What the cluster is in total, and what is wrong with it: `GET /api/summary`. */
+/** Totals and problems of the cluster: `GET /api/summary`. */
 import { enginesOf } from "../dispatch/NodeModels.js"
 import type { NodeJson } from "../registry/NodeJson.js"
 

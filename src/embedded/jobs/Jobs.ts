@@ -1,4 +1,4 @@
-/** Jobs: requests that are taken at once and answered later, kept in memory. */
+/** Jobs: requests that are accepted immediately and answered later, kept in memory. */
 import { randomUUID } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -42,7 +42,7 @@ const maxIdLength = 253
 
 const invalid = (details: string) => GrpcError.fail(Status.INVALID_ARGUMENT, details)
 
-/** Nobody can take it now, and somebody may later. */
+/** No node can take it now, but one may later. */
 const isTransient = ({ code, details }: GrpcError.GrpcError) =>
   code === Status.UNAVAILABLE || (code === Status.RESOURCE_EXHAUSTED && !GrpcError.isTooLarge(code, details))
 
@@ -101,7 +101,7 @@ const workOf = (dispatcher: Dispatcher, { job_type, payload }: SubmitJobRequest_
     }
   })
 
-/** Retries until a node takes it, or none has for too long. */
+/** Retries until a node takes it, or the wait is over. */
 const run = (
   table: JobTable,
   places: Effect.Semaphore,

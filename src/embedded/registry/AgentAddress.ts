@@ -1,6 +1,6 @@
 /**
- * Whether the orchestrator may dial the address that a node gives for itself. Who may register nodes could otherwise have
- * it connect to whatever it reaches: sockets of its own machine, metadata services of clouds, itself.
+ * Whether the orchestrator may dial the address that a node advertises. Registering nodes must not be a way to make it
+ * connect to its own machine, to a cloud's metadata service, or to itself.
  */
 import * as net from "node:net"
 import * as Option from "effect/Option"

@@ -106,7 +106,7 @@ export class GpuHistory {
     this.#budget = budget
   }
 
-  /** Notes a report. A GPU that is not in it any more is forgotten when its samples are old, or make room for others. */
+  /** Records a report. A GPU that is no longer in it is forgotten when its samples are old, or when space is needed. */
   record(gpus: ReadonlyArray<Gpu>, atUnix: number): void {
     for (const [key, series] of this.#series) if (series.lastAt < atUnix - spanSeconds) this.#forget(key)
     gpus.slice(0, maxSeries).forEach((gpu, position) => this.#push(keyOf(gpu, position), sampleOf(gpu, atUnix)))

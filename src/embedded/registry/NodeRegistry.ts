@@ -1,4 +1,4 @@
-/** Who is in the cluster: the nodes by their id, which of them miss their heartbeats, and what changes. */
+/** The nodes of the cluster by id, their liveness, and their changes. */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -16,7 +16,7 @@ import { type Entry, type NodeDescription, NodeTable, type Now, type RegistryCha
 
 export type { NodeDescription, RegistryChanges }
 
-/** There is no room for one more node, or for what a node wants to say of itself. */
+/** The limit of nodes, or of their capabilities, is reached. */
 export class RegistryFull extends Data.TaggedError("RegistryFull")<{
   readonly limit: { readonly nodes: number } | { readonly bytes: number }
 }> {
@@ -37,7 +37,7 @@ export interface Subscription {
 }
 
 export interface NodeRegistryOptions {
-  /** A node is stale when nothing was heard of it for this long. Default 30 s. */
+  /** A node without a heartbeat for this long is stale. Default 30 s. */
   readonly heartbeatTimeout?: Duration.DurationInput
   /** A node is dropped when it has been stale for this long. Default 10 min. */
   readonly dropAfter?: Duration.DurationInput
@@ -53,7 +53,7 @@ export interface NodeRegistryOptions {
 export interface NodeRegistry {
   /** Adds a node, or replaces the one with its id. */
   readonly register: (node: NodeDescription) => Effect.Effect<void, RegistryFull>
-  /** Notes a sign of life. */
+  /** Records a heartbeat. */
   readonly heartbeat: (id: string) => Effect.Effect<void, UnknownNode>
   /** Replaces what is known of a node's hardware; a sign of life, too. `bytes` as in {@link NodeDescription}. */
   readonly update: (
@@ -88,7 +88,7 @@ const now: Effect.Effect<Now> = Clock.clockWith((clock) =>
   }))
 )
 
-/** Marks and drops nodes that are not heard; answers how many milliseconds may pass until there can be more of them. */
+/** Marks and drops nodes without heartbeats; returns in how many milliseconds the next one can be due. */
 const sweep = (table: NodeTable, timeout: number, dropAfter: number): Effect.Effect<number> =>
   Effect.map(now, ({ steady }) => {
     // Whoever registers meanwhile cannot be stale before a whole timeout is over.

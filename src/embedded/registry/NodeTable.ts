@@ -1,8 +1,10 @@
-/** The nodes by their id, what changed since when, and what they take of memory. All in step, without waiting. */
+/**
+ * The nodes by id, their changes by revision, and the memory that they use. Synchronous, so that all are consistent.
+ */
 import { GpuHistory, type SeriesBudget } from "./GpuHistory.js"
 import type { CapabilitiesJson, NodeJson } from "./NodeJson.js"
 
-/** What a node says of itself, and what is known of where it is. */
+/** A node's own description, and where it registered from. */
 export interface NodeDescription {
   readonly id: string
   readonly hostname: string
@@ -125,7 +127,7 @@ export class NodeTable {
     return other
   }
 
-  /** Notes a sign of life. */
+  /** Records a heartbeat. */
   seen(entry: Entry, now: Now): void {
     const { also_registered_from: other, stopped: _, ...node } = entry.node
     const isConflicting = other !== undefined && now.steady - (entry.conflictAt ?? 0) < conflictMillis
