@@ -3,8 +3,7 @@ import { Finding, type Severity } from "./NodeCapabilities.js"
 
 /** Every code with its meaning. Programs match on the code; messages may change. */
 export const findingCodes = {
-  "gpu.unknown":
-    "The GPUs are not known yet: detection is still running, or a vendor's tool does not answer.",
+  "gpu.unknown": "The GPUs are not known yet: detection is still running, or a vendor's tool does not answer.",
   "file.unreadable": "A file that holds a fact exists but cannot be read.",
   "probe.timed-out": "Detection was cut off: a device, a file system or a service does not answer.",
   "probe.failed": "A bug in the agent's detection; please report it.",
