@@ -186,7 +186,7 @@ describe("an agent without its orchestrator", () => {
       ])
     }))
 
-  it.scoped("says no more than once a minute that it is still without it", () =>
+  it.scoped("logs at most once a minute that it is still not connected", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start(absent)
       yield* TestClock.adjust("10 minutes")
@@ -317,7 +317,7 @@ describe("an agent that loses its orchestrator", () => {
       ])
     }))
 
-  it.scoped("registers at once when the orchestrator does not know it any more", () =>
+  it.scoped("registers immediately when the orchestrator no longer knows it", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start()
       yield* TestClock.adjust("6 seconds")
@@ -396,7 +396,7 @@ describe("an agent whose machine slept", () => {
       ])
     }))
 
-  it.scoped("registers again when its clock was set back, and goes on in step", () =>
+  it.scoped("registers again when its clock was set back, and keeps its interval", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start()
       yield* TestClock.adjust("60 seconds")
@@ -415,7 +415,7 @@ describe("an agent whose machine slept", () => {
       ])
     }))
 
-  it.scoped("goes on to tell of an outage when its clock was set back meanwhile", () =>
+  it.scoped("keeps logging an outage when its clock was set back meanwhile", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start({
         prepare: ({ orchestrator }) => orchestrator.register = Effect.fail(unreachable)
@@ -452,7 +452,7 @@ describe("an agent whose machine slept", () => {
 })
 
 describe("an agent that stops", () => {
-  it.scoped("shows that it stops, and asks nothing of the orchestrator any more", () =>
+  it.scoped("shows that it is stopping, and sends no more requests to the orchestrator", () =>
     Effect.gen(function*() {
       const agent = yield* Running.start()
       const seen = yield* Ref.make<ReadonlyArray<string>>([])

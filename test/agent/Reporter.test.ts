@@ -191,7 +191,7 @@ describe("what a person would notice", () => {
     assert.isFalse(noticed(found, Machines.machine({ findings: [Machines.finding("gpu.hot")] })))
   })
 
-  it("is a figure that became known or unknown, however small", () => {
+  it("is a value that became known or unknown, however small", () => {
     const known = Machines.machine({ memory: Machines.memory({ swapFreeBytes: 1 }) })
     assert.isTrue(noticed(Machines.machine(), known))
     assert.isTrue(noticed(known, Machines.machine()))

@@ -60,7 +60,7 @@ describe("the stop of an agent's engines", () => {
       assert.deepStrictEqual(logs.all.map(({ text }) => text), ["Stopping vLLM, within 1m45s"])
     }))
 
-  it.effect("is cut off within the service unit's 120 s when Docker freezes, and tells what is left", () =>
+  it.effect("is cut off within the service unit's 120 s when Docker freezes, and names what is left", () =>
     Effect.gen(function*() {
       const { fiber } = yield* stop({ stop: Effect.never })
       yield* TestClock.adjust("119 seconds")

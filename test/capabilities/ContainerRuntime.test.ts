@@ -102,7 +102,7 @@ describe("ContainerRuntime", () => {
       assert.deepStrictEqual(yield* detect(root), { facts: undefined, findings: [], goodFor: "30 seconds" })
     }))
 
-  it.scopedLive("names a socket that nobody listens at, and of something else that does", () =>
+  it.scopedLive("names a socket without a listener, and one of another program", () =>
     Effect.gen(function*() {
       const root = yield* machine({ "var/run/docker.sock": "" })
       const dead = yield* detect(root)

@@ -82,7 +82,7 @@ describe("LocalCapabilities on this machine", () => {
       assert.strictEqual(cpu.sockets, distinct(([, , socket]) => `${socket}`))
     }))
 
-  it.scopedLive("tells all that there is to tell, as the model says, with the disk of the state directory", () =>
+  it.scopedLive("reports everything in the model, with the disk of the state directory", () =>
     Effect.gen(function*() {
       const stateDir = yield* temporaryDirectory
       const capabilities = yield* LocalCapabilities.make({
@@ -317,7 +317,7 @@ describe("LocalCapabilities on other machines", () => {
       assert.deepStrictEqual(node.findings.map(({ code }) => code), ["runtime.no-gpu-support"])
     }))
 
-  it.scopedLive("makes a finding of what it cannot read, and goes on without", () =>
+  it.scopedLive("makes a finding of what it cannot read, and continues without it", () =>
     Effect.gen(function*() {
       const root = yield* machine({})
       const node = yield* Effect.flatMap((yield* fake(root)).readAll, check)

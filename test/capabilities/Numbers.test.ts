@@ -11,7 +11,7 @@ describe("Numbers", () => {
     assert.strictEqual(Numbers.decimal("33°C"), 33)
   })
 
-  it("takes nothing for a figure that is not plainly one", () => {
+  it("takes nothing for a number that is not plainly one", () => {
     for (const text of ["", "[N/A]", "-1", "1e9", "0x10", "1.2.3", "NaN", "Infinity", "12 apples", "٣", undefined]) {
       assert.isUndefined(Numbers.decimal(text), text)
       assert.isUndefined(Numbers.wholeNumber(text), text)

@@ -25,7 +25,7 @@ describe("OperatingSystem", () => {
     assert.isUndefined(parseOsRelease("# nothing\n"))
   })
 
-  it.effect("tells containers by their marks, Kubernetes before the runtime below it", () =>
+  it.effect("recognizes containers by their marks, Kubernetes before the runtime below it", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* virtualization({ ".dockerenv": "" }), "docker")
       assert.strictEqual(yield* virtualization({ "run/.containerenv": "" }), "podman")
@@ -38,7 +38,7 @@ describe("OperatingSystem", () => {
       assert.strictEqual(yield* virtualization({}, { env: { container: "lxc" } }), "lxc")
     }))
 
-  it("tells containers by the group of their first process", () => {
+  it("recognizes containers by the group of their first process", () => {
     assert.strictEqual(containerOfCgroup("11:memory:/kubepods/burstable/pod1/2\n"), "kubernetes")
     assert.strictEqual(containerOfCgroup("0::/machine.slice/libpod-abc.scope\n"), "podman")
     assert.strictEqual(containerOfCgroup("1:name=systemd:/system.slice/docker-abc.scope\n"), "docker")

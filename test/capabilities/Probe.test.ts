@@ -50,7 +50,7 @@ describe("Probe", () => {
       assert.strictEqual(runs(), 1)
     }))
 
-  it.scoped("leaves facts alone as long as they are good, until it is told to forget", () =>
+  it.scoped("keeps facts as long as they are good, until it must forget them", () =>
     Effect.gen(function*() {
       const { probe, runs } = yield* counting("1 minute")
       yield* probe.start
@@ -92,7 +92,7 @@ describe("Probe", () => {
       assert.strictEqual(runs(), 2)
     }))
 
-  it.scoped("makes a finding of its own mistakes, and goes on", () =>
+  it.scoped("makes a finding of its own defects, and continues", () =>
     Effect.gen(function*() {
       let broken = true
       const probe = yield* Probe.make<string>({

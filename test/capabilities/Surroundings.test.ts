@@ -8,7 +8,7 @@ import * as Network from "../../src/capabilities/Network.js"
 import { machine, temporaryDirectory } from "./Support.js"
 
 describe("Disks", () => {
-  it.scopedLive("tells the space of the disk that the state directory is or will be on", () =>
+  it.scopedLive("reports the space of the disk that the state directory is or will be on", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const state = path.join(directory, "not", "yet", "there")
@@ -19,7 +19,7 @@ describe("Disks", () => {
       assert.approximately(facts[0]?.freeBytes ?? 0, bavail * bsize, 1024 ** 3)
     }))
 
-  it.scopedLive("tells of a disk that is nearly full", () =>
+  it.scopedLive("reports a disk that is nearly full", () =>
     Effect.gen(function*() {
       const space = (freeBytes: number) => Effect.succeed({ totalBytes: 100 * 1024 ** 3, freeBytes })
       const low = { ...deviceFiles("/"), space: () => space(3 * 1024 ** 3) }

@@ -141,7 +141,7 @@ describe("the events of a chat", () => {
     assert.deepStrictEqual([...end?.finishReasons ?? []], [[0, "length"]])
   })
 
-  it("tell an error in the engine's words, in each engine's way", () => {
+  it("have an error in the engine's words, in each engine's format", () => {
     const cases: ReadonlyArray<readonly [string, string, string]> = [
       ["{\"error\":{\"message\":\"too\\nlong\",\"type\":\"x\",\"code\":400}}", "invalid-request", "too long"],
       ["{\"error\":{\"message\":\"no room\",\"code\":503}}", "overloaded", "no room"],

@@ -70,7 +70,7 @@ describe("the pump of a chat", () => {
     assert.deepStrictEqual(flow, ["pause", "resume"])
   })
 
-  it("ends with the finish reason, behind all that waited, and tells when that is taken", async () => {
+  it("ends with the finish reason, after everything that waited, and reports when that is taken", async () => {
     const { messages, pump, take } = start()
     let sent = false
     pump.push(0, "a", "", 1)
@@ -101,7 +101,7 @@ describe("the pump of a chat", () => {
     ])
   })
 
-  it("says that an answer without a word is complete", async () => {
+  it("completes an answer without text", async () => {
     const { messages, pump } = start()
     pump.finish({ finishReasons: new Map([[0, "length"]]) }, () => {})
     await turn()
@@ -128,7 +128,7 @@ describe("the pump of a chat", () => {
     assert.strictEqual(errors.length, 1)
   })
 
-  it("tells how many messages were taken, and whether one is not", async () => {
+  it("counts the messages taken, and knows whether one is not", async () => {
     const { pump, take } = start()
     assert.deepStrictEqual([pump.taken(), pump.isWaiting()], [0, false])
     pump.push(0, "a", "", 1)

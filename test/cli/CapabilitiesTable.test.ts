@@ -75,7 +75,7 @@ describe("the table of a machine", () => {
     }
   })
 
-  it("tells GPUs that are not known yet from none", () => {
+  it("distinguishes GPUs that are not known yet from none", () => {
     assert.include(render(Machines.machine()), "GPU         none found")
     const unknown = Machines.machine({ findings: [Machines.finding("gpu.unknown")] })
     assert.include(render(unknown), "GPU         not known yet")

@@ -223,7 +223,7 @@ describe("the agent", () => {
     )
   })
 
-  it("logs lines of JSON when nobody watches, and never a stack trace", async () => {
+  it("logs lines of JSON without a terminal, and never a stack trace", async () => {
     const agent = start(agentArgs("127.0.0.1:9"))
     await agent.until(/cannot be reached/)
     agent.kill("SIGTERM")
@@ -280,7 +280,7 @@ describe("capabilities", () => {
     assert.isNotEmpty(JsonSchema.problems(schema, { ...known, gpus: [{ vendor: "matrox" }] }))
   })
 
-  it("looks again and again with --watch, until it is told to stop", async () => {
+  it("polls with --watch until it is stopped", async () => {
     const watching = start(["capabilities", "--json", "--watch", "--capability-interval", "500ms"])
     await watching.until(/\n\{.*\n\{/s)
     watching.kill("SIGINT")
@@ -289,7 +289,7 @@ describe("capabilities", () => {
     for (const line of ended.stdout.trimEnd().split("\n")) assert.hasAnyKeys(JSON.parse(line), ["memory"])
   })
 
-  it("ends when nobody reads any more", async () => {
+  it("ends when its output is closed", async () => {
     const watching = start(["capabilities", "--json", "--watch", "--capability-interval", "500ms"])
     await watching.until(/\n/)
     watching.closeOutput()

@@ -52,7 +52,7 @@ describe("how far an engine is", () => {
     assert.deepStrictEqual(EngineProgress.bars([pulling(1, { state: "failed" })], speed, 0), [])
   })
 
-  it("tells time in what people would say", () => {
+  it("formats time as people would say it", () => {
     assert.deepStrictEqual([0.2, 45, 100, 5_000, 10_000].map(EngineProgress.timeLeft), [
       "1 s",
       "45 s",

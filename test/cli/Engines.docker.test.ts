@@ -134,7 +134,7 @@ await describeDocker("The command with engines", (engine) => {
     assert.deepStrictEqual(await of.containers(), [])
   })
 
-  it("leaves its engines when it is told to, and takes them over", async () => {
+  it("leaves its engines running with --keep-engines, and adopts them", async () => {
     const of = node(...await ollama())
     const first = of.start(["--keep-engines"])
     await first.until(EngineAgents.serves("Ollama"))
@@ -195,7 +195,7 @@ await describeDocker("The command with engines", (engine) => {
     }
   })
 
-  it("says which process has an engine's port, and goes on when that has ended", async () => {
+  it("names the process that holds an engine's port, and continues when that has ended", async () => {
     const args = await ollama()
     const port = Number(args[args.indexOf("--ollama-port") + 1])
     const holder = net.createServer().listen(port, "127.0.0.1")
@@ -251,7 +251,7 @@ await describeDocker("The command with engines", (engine) => {
     await stopped(second)
   })
 
-  it("tells a bad directory before anything is made", async () => {
+  it("reports a bad directory before anything is created", async () => {
     const of = node("--enable-ollama", "--ollama-volume", "/no/such/directory")
     const { code, stderr } = await of.start().ended
     assert.strictEqual(code, 78)

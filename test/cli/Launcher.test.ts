@@ -31,7 +31,7 @@ const install = Effect.map(Temporary.directory, (folder) => {
 })
 
 describe("the launcher", () => {
-  it.scopedLive("starts plainly without a cache, and writes none unless told to", () =>
+  it.scopedLive("starts without a cache, and writes none unless asked to", () =>
     Effect.gen(function*() {
       const { caches, run } = yield* install
       assert.deepInclude(run(["a", "-b"]), { answer: 42, argv: ["a", "-b"] })

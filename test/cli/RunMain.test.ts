@@ -72,7 +72,7 @@ describe("runMain", () => {
     assert.strictEqual((await process.ended).code, 130)
   })
 
-  it("tells a defect in one line, without a stack trace", async () => {
+  it("reports a defect in one line, without a stack trace", async () => {
     const ended = await startScript(await program("Effect.die(new Error('the sky fell'))"), []).ended
     assert.strictEqual(ended.stderr, "node-agent: internal error: the sky fell\n")
     assert.strictEqual(ended.code, 1)
@@ -95,7 +95,7 @@ describe("runMain", () => {
     assert.strictEqual(ended.code, 1)
   })
 
-  it("treats a rejection that nobody handles the same way", async () => {
+  it("treats an unhandled rejection the same way", async () => {
     const env = planted("setTimeout(() => void Promise.reject(undefined), 300)")
     const ended = await startScript(await program(stopping), [], env).ended
     assert.strictEqual(ended.stderr, "node-agent: internal error: undefined\n")

@@ -182,7 +182,7 @@ describe("a bad value", () => {
     )
   })
 
-  it("is told in one line, however it looks", () => {
+  it("is reported in one line, however it looks", () => {
     assert.notInclude(problem({ flags: { "node-id": ["a\nb\u001b[31m"] } }), "\n")
     assert.notInclude(problem({ flags: { "node-id": ["a\nb\u001b[31m"] } }), "\u001b")
   })

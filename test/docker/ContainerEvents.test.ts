@@ -54,7 +54,7 @@ const watching = Effect.gen(function*() {
 })
 
 describe("watching containers", () => {
-  it.scoped("begins with all there are, and then tells each change", () =>
+  it.scoped("begins with all containers, and then has each change", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* Effect.gen(function*() {
@@ -97,7 +97,7 @@ describe("watching containers", () => {
       yield* server.until(() => server.connections() === 0)
     }))
 
-  it.scoped("connects again after a loss, asks for what it missed, tells nothing twice, and looks again", () =>
+  it.scoped("reconnects after a loss, asks for what it missed, repeats nothing, and takes a snapshot", () =>
     Effect.gen(function*() {
       const server = yield* engine
       yield* Effect.gen(function*() {

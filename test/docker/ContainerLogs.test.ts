@@ -42,7 +42,7 @@ const sends = (...parts: ReadonlyArray<Uint8Array>): Scripted.Answer => async (r
 }
 
 describe("a container's log", () => {
-  it.scoped("tells stdout and stderr apart, with the time of each line", () =>
+  it.scoped("distinguishes stdout and stderr, with the time of each line", () =>
     Effect.gen(function*() {
       const server = yield* engine(sends(line(1, 1_000_000, "out"), line(2, 2_999_999, "err"), line(1, 3_000_000, "")))
       assert.deepStrictEqual(yield* read(server), [
@@ -193,7 +193,7 @@ describe("a container's log", () => {
 })
 
 describe("a log that is followed", () => {
-  it.scoped("goes on where it was after a reconnect, without repeating a line", () =>
+  it.scoped("continues where it was after a reconnect, without repeating a line", () =>
     Effect.gen(function*() {
       const server = yield* engine(() => {})
       let connection = 0
@@ -257,7 +257,7 @@ describe("a log that is followed", () => {
       }).pipe(Effect.provide(Scripted.layer(server)))
     }))
 
-  it.scoped("goes on when Docker ends it while the container runs", () =>
+  it.scoped("continues when Docker ends it while the container runs", () =>
     Effect.gen(function*() {
       const server = yield* engine(sends(line(1, 1, "a")))
       yield* Effect.gen(function*() {

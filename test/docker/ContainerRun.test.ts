@@ -571,7 +571,7 @@ describe("what is left unfinished", () => {
       yield* server.until(() => server.connections() === 0)
     }))
 
-  it.scoped("is given up and said when Docker removes nothing any more", () =>
+  it.scoped("is given up, and logged, when Docker no longer removes anything", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(start, Scripted.refuse(500, "some failure"))

@@ -23,7 +23,7 @@ const waiting = Effect.flatMap(Docker, (docker) => docker.wait("abc"))
 const engine = Effect.tap(Scripted.make, (server) => Effect.sync(() => server.on(inspect, running)))
 
 describe("waiting for a container's end", () => {
-  it.scoped("tells how it ended", () =>
+  it.scoped("reports how it ended", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(wait, (response, request) => {
@@ -56,7 +56,7 @@ describe("waiting for a container's end", () => {
       assert.deepStrictEqual(yield* Effect.provide(waiting, Scripted.layer(server)), { exitCode: 5 })
     }))
 
-  it.scoped("fails when it was removed and nobody knows its end", () =>
+  it.scoped("fails when it was removed before its end could be seen", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.on(wait, (response, request) => {

@@ -10,7 +10,7 @@ import * as DockerodeDocker from "../../src/docker/DockerodeDocker.js"
 import * as Scripted from "./ScriptedDocker.js"
 
 describe("a Docker that is loaded at its first use", () => {
-  it.scopedLive("is loaded once, by whoever comes first, and released with the layer", () =>
+  it.scopedLive("is loaded once, by its first user, and released with the layer", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       server.on("GET /containers/json", Scripted.json([]))

@@ -295,7 +295,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.include(byProcess.message, `(process ${process.pid})`)
     }).pipe(provided))
 
-  it.scopedLive("tells of what others do to a container", () =>
+  it.scopedLive("reports what others do to a container", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
       const seen: Array<ContainerEvents.ContainerEvent> = []
@@ -398,7 +398,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       assert.strictEqual(unknown._tag, "ImageNotFound")
     }).pipe(provided))
 
-  it.scopedLive("gives up a pull when nobody waits for it any longer", () =>
+  it.scopedLive("cancels a pull when its last caller leaves", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
       const registry = yield* Registry.make({ bytes: 4_000_000, pause: 200 })

@@ -130,7 +130,7 @@ describe("any message", () => {
     ))
   })
 
-  it("tells what goes by itself from what does not", () => {
+  it("distinguishes transient failures from lasting ones", () => {
     assert.isTrue(DockerMessages.isBusy("unlinkat /x: device or resource busy"))
     assert.isTrue(DockerMessages.isBusy("driver \"overlay2\" failed to remove root filesystem"))
     assert.isFalse(DockerMessages.isBusy("no such container"))

@@ -82,7 +82,7 @@ await describeDocker("A Docker daemon that restarts", (engine) => {
       assert.deepStrictEqual(yield* docker.list(selector()), [])
     }).pipe(provided), 60_000)
 
-  it.scopedLive("has its pull begun anew", () =>
+  it.scopedLive("restarts its pull", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
       const registry = yield* Registry.make({ bytes: 2_000_000, pause: 100 })

@@ -102,7 +102,7 @@ const watched = (name = image) =>
   })
 
 describe("pulling an image", () => {
-  it.scoped("tells how far it is, downloading and extracting apart", () =>
+  it.scoped("reports its progress, downloading and extracting apart", () =>
     Effect.gen(function*() {
       const server = yield* engine
       let response: Parameters<Scripted.Answer>[0] | undefined
@@ -174,7 +174,7 @@ describe("pulling an image", () => {
       assert.deepStrictEqual(server.seen(), [inspectImage])
     }))
 
-  it.scoped("looks for a newer one all the same when told to", () =>
+  it.scoped("looks for a newer one all the same when asked to", () =>
     Effect.gen(function*() {
       const server = yield* engine
       server.have()
@@ -253,7 +253,7 @@ describe("pulling an image", () => {
       assert.strictEqual((yield* server.arrived(create)).length, 5)
     }))
 
-  it.scoped("goes on as long as each attempt brings a further layer", () =>
+  it.scoped("continues as long as each attempt brings a further layer", () =>
     Effect.gen(function*() {
       const server = yield* engine
       const partial = bad(Scripted.lines([

@@ -16,7 +16,7 @@ describe("a backoff", () => {
     assert.deepStrictEqual([0, -5].map(seconds), [1, 1])
   })
 
-  it.effect("tells each error with the wait that follows, before the wait, and ends with the first success", () =>
+  it.effect("reports each error with the next wait, before the wait, and ends with the first success", () =>
     Effect.gen(function*() {
       const told: Array<readonly [error: string, waitMillis: number, at: number]> = []
       let tries = 0

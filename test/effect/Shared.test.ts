@@ -40,7 +40,7 @@ describe("a shared resource", () => {
       assert.strictEqual(made(), 2)
     }))
 
-  it.scoped("is closed when nobody has used it for its time to live, counted from the last use", () =>
+  it.scoped("is closed after its idle time, counted from the last use", () =>
     Effect.gen(function*() {
       const { closed, take } = yield* counted("1 minute")
       yield* (yield* take()).leave

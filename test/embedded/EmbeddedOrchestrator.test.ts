@@ -43,7 +43,7 @@ const listens = (port: number): Effect.Effect<boolean> =>
   })
 
 describe("the embedded orchestrator", () => {
-  it.scopedLive("tells a taken gRPC port from a taken HTTP port", () =>
+  it.scopedLive("distinguishes a taken gRPC port from a taken HTTP port", () =>
     Effect.gen(function*() {
       const port = yield* taken
       const grpc = yield* Effect.flip(EmbeddedOrchestrator.make({ port, httpPort: 0 }))
@@ -84,7 +84,7 @@ describe("the embedded orchestrator", () => {
       assert.deepStrictEqual(yield* ports(first.port, first.httpPort), first)
     }))
 
-  it.scopedLive("can be reached on this machine only, unless told otherwise", () =>
+  it.scopedLive("can be reached on this machine only, by default", () =>
     Effect.gen(function*() {
       const { httpPort, port } = yield* Running.start()
       const outside = Effect.async<ReadonlyArray<string>>((resume) => {

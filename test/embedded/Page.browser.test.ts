@@ -213,7 +213,7 @@ describe.skipIf(missing)("the page", () => {
         assert.strictEqual(yield* on(page, (page) => page.locator(".node").count()), 0)
       }), timeout)
 
-    it.scoped("shows everything that is known of a node, in figures and words", () =>
+    it.scoped("shows everything that is known about a node", () =>
       Effect.gen(function*() {
         const running = yield* Running.start()
         yield* running.register(Nodes.node("2d3f1c9a-5a0e-4a8e-9a51-0d1f0cc2be11", { capabilities: Nodes.complete }))
@@ -254,7 +254,7 @@ describe.skipIf(missing)("the page", () => {
         yield* becomes(page, "!document.querySelector('.node details').open")
       }), timeout)
 
-    it.scoped("draws how the GPUs did before it was opened, and goes on as they do", () =>
+    it.scoped("draws the GPUs' history from before it was opened, and continues it", () =>
       Effect.gen(function*() {
         const running = yield* Running.start()
         const usedGib = (...used: ReadonlyArray<number>) => ({

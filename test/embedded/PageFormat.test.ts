@@ -3,7 +3,7 @@ import * as Format from "../../src/embedded/page/browser/Format.js"
 
 const gib = 1024 ** 3
 
-describe("figures on the page", () => {
+describe("numbers on the page", () => {
   it("give bytes in the largest unit that leaves a whole", () => {
     assert.strictEqual(Format.bytes(0), "0 B")
     assert.strictEqual(Format.bytes(1023), "1023 B")

@@ -52,7 +52,7 @@ const serve = (answers: { chat: "hang" | "begin" | "refuse" | "answer" }) =>
     ({ port }) => port
   )
 
-describe("a node that is dead without a word", () => {
+describe("a node that disappears silently", () => {
   it.scopedLive("is given up, before its first word and behind it", () =>
     Effect.gen(function*() {
       const registry = yield* watched(NodeRegistry.make({ heartbeatTimeout: "300 millis" }))

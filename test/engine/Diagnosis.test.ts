@@ -197,7 +197,7 @@ describe("why an engine ended", () => {
     assert.isFalse(diagnosis.lasting)
   })
 
-  it("is not sought in the lines of one that was told to end, or is gone", () => {
+  it("is not sought in the lines of one that was stopped, or is gone", () => {
     const lines = ["401 Client Error", "No space left on device"]
     const causeOf = (exit: Diagnosis.Evidence["exit"]) => Diagnosis.ofEnd(vllm, evidence(lines, { exit })).cause
     assert.strictEqual(causeOf({ exitCode: 143, oomKilled: false }), "killed")
@@ -252,7 +252,7 @@ describe("why an engine ended", () => {
 })
 
 describe("why Docker could not", () => {
-  it("is what Docker's errors say, and whether waiting mends it", () => {
+  it("is what Docker's errors say, and whether a retry helps", () => {
     const of = (error: Parameters<typeof Diagnosis.ofDockerError>[1]) => Diagnosis.ofDockerError(vllm, error)
     const gone = of(new DockerError.ContainerNotFound({ container: "abc" }))
     assert.deepInclude(gone, { cause: "removed", lasting: false })

@@ -38,7 +38,7 @@ it("keeps what can be shown on a terminal", () => {
   )
 })
 
-it("tells what was written since a moment", () => {
+it("has the lines since a mark", () => {
   const log = make()
   log.push("a")
   assert.deepStrictEqual(log.linesSinceMark(), ["a"])

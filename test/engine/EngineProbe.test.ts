@@ -114,7 +114,7 @@ describe("Ollama", () => {
       assert.include(yield* probe.ready(silent), "llama2:latest")
     }))
 
-  it.scopedLive("tells how far a pull is, in bytes", () =>
+  it.scopedLive("reports the progress of a pull, in bytes", () =>
     Effect.gen(function*() {
       const { probe } = yield* ollama({ pullBytes: 4e6, pullRate: 8e6, pullLineMs: 20 })
       const { onProgress, told } = progress()
@@ -140,7 +140,7 @@ describe("Ollama", () => {
       assert.strictEqual((yield* failureOf(probe.ready(silent))).cause, "disk-full")
     }))
 
-  it.scopedLive("goes on with a pull that broke off, from where it was", () =>
+  it.scopedLive("resumes a pull that broke off", () =>
     Effect.gen(function*() {
       const { control, probe } = yield* ollama({
         pullBytes: 1e6,
@@ -153,7 +153,7 @@ describe("Ollama", () => {
       assert.deepStrictEqual(counters.pulls.map(({ end }) => end), ["failed", "success"])
     }))
 
-  it.scopedLive("is left alone with a pull when nobody waits for it any more, and goes on later", () =>
+  it.scopedLive("is left alone with a pull when its last caller leaves, and resumes it later", () =>
     Effect.gen(function*() {
       const { control, probe } = yield* ollama({ pullBytes: 1e6, pullStallAfter: 5e5, pullLineMs: 20 })
       const { onProgress, told } = progress()

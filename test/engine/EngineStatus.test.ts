@@ -12,7 +12,7 @@ const facts = { name: "vllm", model: "org/model", restarts: 2, image: "image:v1"
 const diagnosis: Diagnosis = { cause: "crashed", message: "It fell.", remedy: "Help it up.", lasting: false }
 
 describe("an engine's report", () => {
-  it("has the state, the models and what is to be told of it", () => {
+  it("has the state, the models and the rest of the report", () => {
     const told = (status: EngineStatus) => {
       const { detail, models, state } = toReport(status, facts)
       return [state, models, detail]
@@ -42,7 +42,7 @@ describe("an engine's report", () => {
     )
   })
 
-  it("has bytes while they come, and no share of what nobody knows", () => {
+  it("has bytes while they arrive, and no share of an unknown total", () => {
     const report = (bytes: { readonly done: number; readonly total?: number }) => {
       const { doneBytes, progress, totalBytes } = toReport(EngineStatus.Loading({ detail: "", bytes }), facts)
       return [doneBytes, totalBytes, progress]

@@ -157,7 +157,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       assert.isAbove(agent.logs.matching(/^vllm \| /).length, 3)
     })))
 
-  it.live("start an engine again that dies, with a backoff, and count it", () =>
+  it.live("restart an engine that dies, with backoff, and count it", () =>
     run(Effect.gen(function*() {
       const nodeId = another()
       const settings = yield* ollama({ pullBytes: 1e5, dieMs: 300, dieCode: 3, badStarts: 2 })
@@ -202,7 +202,7 @@ await describeDocker("Engines under the agent's care", (engine) => {
       assert.match(failed.detail, /more than its 128 MiB of memory.*--vllm-memory/)
     })))
 
-  it.live("take a start that goes on in silence for stalled, and one that writes for none", () =>
+  it.live("treat a silent start as stalled, and one that logs as alive", () =>
     run(Effect.gen(function*() {
       const times = { silence: Duration.seconds(1) }
       const settings = yield* vllm({ hangAt: "compile", controlPort: 9999 })

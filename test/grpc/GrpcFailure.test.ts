@@ -102,7 +102,7 @@ describe("what a failed call means", () => {
     )
   })
 
-  it("is told of statuses that lack their parts", () => {
+  it("handles statuses that lack their parts", () => {
     const of = (error: unknown) => GrpcError.fromServiceError(error, { method: "/a/B", peer: "h:1", idempotent: false })
     assert.strictEqual(of(new Error("undefined undefined: undefined")).details, "the call ended without a status")
     assert.deepInclude(of({ code: 99, details: undefined }), { code: Status.UNKNOWN, details: "" })

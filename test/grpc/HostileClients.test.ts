@@ -144,7 +144,7 @@ describe("a server whose clients do harm", () => {
       yield* Effect.repeat(Effect.delay(Ref.get(interrupted), "10 millis"), { until: (n) => n === 1 })
     }))
 
-  it.scopedLive("goes on when an exception is thrown in a callback, and fails that one call", () =>
+  it.scopedLive("continues when a callback throws, and fails only that call", () =>
     Effect.gen(function*() {
       const server = yield* serve({
         Say: Effect.succeed,

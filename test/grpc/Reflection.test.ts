@@ -40,7 +40,7 @@ describe("reflection", () => {
       assert.deepStrictEqual(file?.file_descriptor_response, symbol?.file_descriptor_response)
     }))
 
-  it.scopedLive("says what it does not know, and goes on", () =>
+  it.scopedLive("says what it does not know, and continues", () =>
     Effect.gen(function*() {
       const answers = yield* ask([{ file_containing_symbol: "no.Such" }, {}, { list_services: "*" }])
       assert.deepStrictEqual(answers.map(({ error_response }) => error_response?.error_code), [

@@ -42,7 +42,7 @@ describe("where a server listens", () => {
       assert.strictEqual(error.message, "192.0.2.1 is not an address of this machine")
     }))
 
-  it("is told in the words of a person", () => {
+  it("is reported in plain words", () => {
     const at = (host: string, details: string) => BindFailure.describe(BindFailure.make({ host, port: 80 }, details))
     assert.strictEqual(at("::", "listen EACCES: permission denied"), "this user may not listen on [::]:80")
     assert.strictEqual(at("::", "listen EAFNOSUPPORT"), ":: is not an address of this machine")
@@ -166,7 +166,7 @@ describe("the end of a server", () => {
 })
 
 describe("a server among bad clients", () => {
-  it.scopedLive("goes on when one sends garbage", () =>
+  it.scopedLive("continues when a client sends garbage", () =>
     Effect.gen(function*() {
       const server = yield* serve({ Say: Effect.succeed })
       yield* Effect.async<void>((resume) => {

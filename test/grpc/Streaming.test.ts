@@ -171,7 +171,7 @@ describe("a server's stream", () => {
       assert.notStrictEqual(error.code, GrpcError.Status.OK)
     }))
 
-  it.scopedLive("fails when nobody listens", () =>
+  it.scopedLive("fails when nothing listens", () =>
     Effect.gen(function*() {
       const client = yield* Client.make({ address: yield* Peers.nobody })
       const error = yield* Effect.flip(Stream.runDrain(count(client)))
@@ -227,7 +227,7 @@ describe("a bidirectional call", () => {
       assert.deepStrictEqual(numbersOf(answers), [2, 11])
     }))
 
-  it.scopedLive("goes on to answer when the client has said all it had to", () =>
+  it.scopedLive("keeps answering when the client has finished sending", () =>
     Effect.gen(function*() {
       const client = yield* start({
         Talk: (requests) => Stream.fromEffect(Effect.map(Stream.runCount(requests), (many) => message(many)))

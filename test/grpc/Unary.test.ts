@@ -69,7 +69,7 @@ describe("a unary call", () => {
       assert.strictEqual(error.message, `/test.v1.Echo/Say at ${client.address}: NOT_FOUND: no such thing`)
     }))
 
-  it.scopedLive("fails with INTERNAL and no detail when the handler has a defect, and the server goes on", () =>
+  it.scopedLive("fails with INTERNAL and no detail when the handler has a defect, and the server continues", () =>
     Effect.gen(function*() {
       const client = yield* start({
         Say: ({ number }) => number === 0 ? Effect.die(new Error("secret path /root")) : Effect.succeed(message(number))
@@ -185,7 +185,7 @@ describe("a unary call to a bad peer", () => {
   const failing = (address: string, options: Partial<GrpcClient.UnaryOptions> = {}) =>
     Effect.flatMap(GrpcClient.make({ address }), (client) => Effect.flip(say(client, 1, options)))
 
-  it.scopedLive("fails at once with UNAVAILABLE when nobody listens", () =>
+  it.scopedLive("fails immediately with UNAVAILABLE when nothing listens", () =>
     Effect.gen(function*() {
       const [elapsed, error] = yield* Effect.timed(Effect.flatMap(Peers.nobody, failing))
       assert.strictEqual(error.code, GrpcError.Status.UNAVAILABLE)

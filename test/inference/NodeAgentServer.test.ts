@@ -128,7 +128,7 @@ describe("a node's inference", () => {
       assert.notProperty(node.router.stats("vllm"), "firstTokenMs")
     }))
 
-  it.scopedLive("tells the engine what was asked, no more and no less", () =>
+  it.scopedLive("sends the engine exactly what was asked", () =>
     Effect.gen(function*() {
       const { node, vllm } = yield* withVllm()
       const asked = Effect.map(Effect.promise(() => vllm.control.read()), ({ counters }) =>
@@ -211,7 +211,7 @@ describe("a node's inference", () => {
       assert.include(error.details, "Ollama's library has no model")
     }))
 
-  it.scopedLive("ends a pull that nobody waits for any more", () =>
+  it.scopedLive("ends a pull when its last caller leaves", () =>
     Effect.gen(function*() {
       const { node, ollama } = yield* withOllama(
         { pullBytes: 1_000_000, pullRate: 1000 },
@@ -258,7 +258,7 @@ describe("a node's inference", () => {
       assert.deepStrictEqual(counters.requests["/v1/chat/completions"] ?? 0, 0)
     }))
 
-  it.scopedLive("tells an engine that is not ready from a model that nobody knows", () =>
+  it.scopedLive("distinguishes an engine that is not ready from an unknown model", () =>
     Effect.gen(function*() {
       const { node } = yield* withVllm()
       const [vllm] = node.engines
@@ -331,7 +331,7 @@ describe("a node's inference", () => {
       assert.strictEqual(textOf(yield* node.chat(request("Hi"))), StandIns.answerText("Hi"))
     }))
 
-  it.scopedLive("tells that an engine died, before and within an answer, and that nothing listens", () =>
+  it.scopedLive("reports that an engine died, before and within an answer, and that nothing listens", () =>
     Effect.gen(function*() {
       const { node, vllm } = yield* withVllm({ tokenMs: 5, tokens: 10_000 })
       const fiber = yield* Effect.fork(Effect.flip(node.chat(request("Hi"))))
@@ -360,7 +360,7 @@ describe("a node's inference", () => {
       }
     }))
 
-  it.scopedLive("gives an engine so many requests at once, and refuses more", () =>
+  it.scopedLive("gives an engine a limited number of requests at once, and refuses more", () =>
     Effect.gen(function*() {
       const { node, vllm } = yield* withVllm({ tokenMs: 5, tokens: 100_000 }, { "max-requests-per-engine": "4" })
       const running = yield* Effect.fork(
@@ -463,7 +463,7 @@ describe("a node's inference", () => {
       yield* Effect.promise(() => vllm.control.until(({ counters }) => counters.cancelled === streams))
     }), 40_000)
 
-  it.scopedLive("keeps hundreds of answers apart, some of which nobody waits for", () =>
+  it.scopedLive("keeps hundreds of answers apart, some of them abandoned", () =>
     Effect.gen(function*() {
       const { node, vllm } = yield* withVllm({ tokenMs: 5, tokens: 40 }, { "max-requests-per-engine": "1000" })
       const results = yield* Effect.forEach(
@@ -513,7 +513,7 @@ describe("a node's inference", () => {
       yield* Fiber.join(drained)
     }))
 
-  it.scopedLive("ends what does not come to its end, so that nobody takes it for a whole answer", () =>
+  it.scopedLive("ends an incomplete answer so that no client takes it for a whole one", () =>
     Effect.gen(function*() {
       const vllm = yield* StandIns.scoped("vllm", { switches: { tokenMs: 10, tokens: 100_000 } })
       const scope = yield* Scope.make()

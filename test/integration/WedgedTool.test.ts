@@ -24,7 +24,7 @@ const wedged = (folder: string) =>
   )
 
 describe.skipIf(process.platform === "win32")("an agent whose nvidia-smi hangs", () => {
-  it.scopedLive("is late with no beat, and tells the orchestrator what is wrong", () =>
+  it.scopedLive("misses no heartbeat, and reports the problem to the orchestrator", () =>
     Effect.gen(function*() {
       const interval = 200
       const tools = yield* Temporary.directory

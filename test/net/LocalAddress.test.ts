@@ -10,13 +10,13 @@ describe("the local address towards a peer", () => {
       assert.strictEqual(yield* LocalAddress.towards({ host: "127.0.0.1", port: 50_051 }), "127.0.0.1")
     }))
 
-  it.live("cannot be told for a name that does not resolve, which is an error and no defect", () =>
+  it.live("is an error, not a defect, for a name that does not resolve", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(LocalAddress.towards({ host: "no-such-host.invalid", port: 1 }))
       assert.instanceOf(error, Error)
     }))
 
-  it.live("cannot be told for a port that no system takes, which is an error and no defect", () =>
+  it.live("is an error, not a defect, for a port that no system takes", () =>
     Effect.gen(function*() {
       assert.instanceOf(yield* Effect.flip(LocalAddress.towards({ host: "127.0.0.1", port: 70_000 })), Error)
     }))

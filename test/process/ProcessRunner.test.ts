@@ -42,7 +42,7 @@ describe.skipIf(process.platform === "win32")("ProcessRunner", () => {
       assert.strictEqual(error.message, "yes printed more than 1 MiB and was killed.")
     }))
 
-  it.scopedLive("lets a program end by itself within its grace period, and kills what is left", () =>
+  it.scopedLive("lets a program end within its grace period, and kills what is left", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const notes = path.join(directory, "notes")

@@ -36,14 +36,14 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
       })
     }))
 
-  it.scopedLive("tells a failure by its exit code, with what was printed before", () =>
+  it.scopedLive("reports a failure by its exit code, with what was printed before", () =>
     Effect.gen(function*() {
       const outcome = yield* Effect.flip(Effect.flatten(run("echo table; echo why >&2; exit 14")))
       assert.deepInclude({ ...outcome }, { _tag: "ProgramFailed", exitCode: 14, stdout: "table\n", stderr: "why\n" })
       assert.strictEqual(outcome.message, "tool failed with exit code 14.")
     }))
 
-  it.scopedLive("tells a death in the middle of a line by its signal, with what was printed before", () =>
+  it.scopedLive("reports a death in the middle of a line by its signal, with what was printed before", () =>
     Effect.gen(function*() {
       const outcome = yield* run("printf 'one\\ntw'; kill -SEGV $$")
       assert.strictEqual(outcome._tag, "Left")
@@ -150,7 +150,7 @@ describe.skipIf(process.platform === "win32")("Tool", () => {
       assert.isUndefined(yield* tools.find(["missing"]))
     }))
 
-  it.scoped("looks for a tool again after a minute, or when told to", () =>
+  it.scoped("looks for a tool again after a minute, or when asked to", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const tools = yield* make(directory)

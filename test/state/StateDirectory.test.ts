@@ -134,7 +134,7 @@ describe("a node's identity", () => {
 })
 
 describe("a state directory", () => {
-  it.scopedLive("is refused to a second agent, which is told the pid of the first", () =>
+  it.scopedLive("is refused to a second agent, which learns the pid of the first", () =>
     Effect.gen(function*() {
       const stateDir = yield* Temporary.directory
       const first = yield* holder(stateDir)
@@ -190,7 +190,7 @@ describe("a state directory", () => {
       yield* hold(stateDir)
     }))
 
-  it.scopedLive("keeps what it is told to keep, whole", () =>
+  it.scopedLive("keeps what it is given, whole", () =>
     Effect.gen(function*() {
       const state = yield* hold(yield* Temporary.directory)
       assert.isUndefined(yield* state.read("note"))
@@ -257,7 +257,7 @@ describe("a state directory", () => {
     }))
 })
 
-describe("a state directory that somebody else prepared", () => {
+describe("a state directory that another user prepared", () => {
   const refused = (stateDir: string) =>
     Effect.flip(identity(stateDir)).pipe(
       Effect.timeout("5 seconds"),

@@ -28,7 +28,7 @@ describe("the test kit", () => {
       assert.strictEqual(yield* machine.timesForgotten, 1)
     }).pipe(Effect.provide(TestMachine.layer())))
 
-  it.effect("has an orchestrator that answers as it is told, and remembers what it was asked", () =>
+  it.effect("has an orchestrator that answers as configured, and remembers what it was asked", () =>
     Effect.gen(function*() {
       const orchestrator = yield* Orchestrator
       const script = yield* TestOrchestrator.TestOrchestrator
@@ -40,7 +40,7 @@ describe("the test kit", () => {
       assert.strictEqual((yield* script.waitFor(TestOrchestrator.isMethod("heartbeat"))).nodeId, "a")
     }).pipe(Effect.provide(TestOrchestrator.layer)))
 
-  it.live("has an engine that answers chats whole and in pieces, remembers them, and fails when told to", () =>
+  it.live("has an engine that answers chats whole and in pieces, remembers them, and fails when asked to", () =>
     Effect.gen(function*() {
       const engine = yield* TestEngine.TestEngine
       const whole = yield* post(engine.baseUrl, { model: "test-model", messages })

@@ -30,7 +30,7 @@ describe("a secret", () => {
     assert.strictEqual(redacted([key], `key: ${key}`), "key: ***")
   })
 
-  it("is not looked for when it is too short to be told from other text", () => {
+  it("is not looked for when it is too short to be distinguished from other text", () => {
     assert.strictEqual(redacted(["1", "abc"], "INFO 11 abc"), "INFO 11 abc")
   })
 

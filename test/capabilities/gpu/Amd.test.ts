@@ -99,7 +99,7 @@ describe("Amd", () => {
       assert.lengthOf((yield* amd.detect).facts.gpus, 2)
     }))
 
-  it.scoped("tells of a card that does not answer its driver", () =>
+  it.scoped("reports a card that does not answer its driver", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("amd-two-cards"))
       for (const file of ["mem_info_vram_total", "mem_info_vram_used"]) {
@@ -111,7 +111,7 @@ describe("Amd", () => {
       assert.deepStrictEqual(findings.map(({ code, subject }) => [code, subject]), [["amd.gpu-unresponsive", "gpu 0"]])
     }))
 
-  it.scoped("tells of cards on the bus that the driver does not hold", () =>
+  it.scoped("reports cards on the bus that the driver does not hold", () =>
     Effect.gen(function*() {
       const files = tree("amd-two-cards")
       const bus = Object.fromEntries(Object.entries(files).filter(([file]) => file.includes("/bus/pci/")))

@@ -105,7 +105,7 @@ describe("Nvidia's table", () => {
     assert.isFalse(rows[0]?.gpu.unifiedMemory)
   })
 
-  it("takes a GPU that has no memory figures at all for one that shares the system's", () => {
+  it("takes a GPU without any memory values for one that shares the system's", () => {
     for (const name of ["gb10.csv", "orin.csv"]) {
       const [row] = table(name).rows
       assert.isTrue(row?.gpu.unifiedMemory, name)
@@ -124,7 +124,7 @@ describe("Nvidia's table", () => {
     assert.strictEqual(rows[0]?.gpu.powerLimitWatts, 149)
   })
 
-  it("tells a GPU that is lost, one that must be reset and one that is silent from one that lacks a figure", () => {
+  it("distinguishes a GPU that is lost, one that must be reset and one that is silent from one that lacks a value", () => {
     const { rows } = table("errors.csv")
     assert.deepStrictEqual(rows.map(({ gpu }) => gpu.healthProblem), [
       "does not report its readings",
@@ -189,7 +189,7 @@ describe("Nvidia's table", () => {
       assert.include(findings[0]?.message, "0, GPU-10101010-aaaa")
     }))
 
-  it("does not take the beginning of a figure for the figure, when the tool died while it wrote it", () => {
+  it("does not take the beginning of a number for the number when the tool died while writing it", () => {
     assert.deepStrictEqual(table("cut-off.csv", NvidiaSmi.allFields, false).rows.map((row) => row.gpu.index), [0])
     const old = table("old-driver-cut-off.csv", NvidiaSmi.oldFields, false).rows
     assert.deepStrictEqual(old.map((row) => row.gpu.powerLimitWatts), [149])
@@ -286,7 +286,7 @@ describe("Nvidia's failures", () => {
   const code = (remark: string, exitCode?: number) =>
     NvidiaProblems.diagnose(remark === "" ? [] : [remark], exitCode).map((problem) => problem.finding.code)
 
-  it("are told by what the tool says", () => {
+  it("are recognized by the tool's output", () => {
     assert.deepStrictEqual(code("Failed to initialize NVML: Driver/library version mismatch", 255), [
       "nvidia.driver-mismatch"
     ])
@@ -306,7 +306,7 @@ describe("Nvidia's failures", () => {
     assert.deepStrictEqual(code("hello"), [])
   })
 
-  it("are told by the exit code where the tool says nothing", () => {
+  it("are recognized by the exit code where the tool prints nothing", () => {
     const codes: Readonly<Record<number, string>> = {
       3: "nvidia.unsupported",
       4: "nvidia.permission",
@@ -404,7 +404,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       assert.lengthOf(calls(), 5)
     }))
 
-  it.scopedLive("falls back to what every driver knows when it is not told which field is wrong", () =>
+  it.scopedLive("falls back to what every driver knows when the wrong field is not named", () =>
     Effect.gen(function*() {
       const { facts } = yield* once({
         script:
@@ -430,7 +430,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       assert.strictEqual(calls().filter((call) => call === "-L").length, 1)
     }))
 
-  it.scopedLive("keeps the table that comes with a corrupted infoROM, and tells of that", () =>
+  it.scopedLive("keeps the table that comes with a corrupted infoROM, and reports it", () =>
     Effect.gen(function*() {
       const { facts, findings } = yield* once({
         script: prints("h100x8.csv", "echo 'WARNING: infoROM is corrupted at gpu 0000:3B:00.0'; exit 14")
@@ -442,7 +442,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       ])
     }))
 
-  it.scopedLive("tells of the GPU that fell off the bus, and keeps it in the list for what it was", () =>
+  it.scopedLive("reports the GPU that fell off the bus, and keeps it in the list", () =>
     Effect.gen(function*() {
       for (const exit of ["exit 15", "exit 0"]) {
         const { facts, findings } = yield* once({ script: prints("lost.csv", exit) }, known("h100x8.csv"))
@@ -467,7 +467,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       ])
     }))
 
-  it.scopedLive("tells of GPUs that list themselves but answer nothing", () =>
+  it.scopedLive("reports GPUs that are listed but do not answer", () =>
     Effect.gen(function*() {
       const { findings } = yield* once({ script: prints("errors.csv") })
       assert.deepStrictEqual(findings.map(({ code, severity, subject }) => [code, severity, subject]), [
@@ -488,7 +488,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       }
     }))
 
-  it.scopedLive("keeps what the GPUs are, but none of their figures, when the driver stops working", () =>
+  it.scopedLive("keeps the GPUs, but none of their readings, when the driver stops working", () =>
     Effect.gen(function*() {
       const { facts, findings } = yield* once({
         script:
@@ -553,7 +553,7 @@ describe.skipIf(process.platform === "win32")("Nvidia's probe", () => {
       assert.isTrue((yield* once({})).facts.isKnown)
     }))
 
-  it.scopedLive("looks less often at GPUs that nobody uses", () =>
+  it.scopedLive("polls idle GPUs less often", () =>
     Effect.gen(function*() {
       const idle = yield* once({ script: prints("idle.csv") })
       assert.lengthOf(idle.facts.gpus, 2)

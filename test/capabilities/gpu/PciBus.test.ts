@@ -19,7 +19,7 @@ describe("PciBus", () => {
       ])
     }))
 
-  it.scoped("notices a driver that comes late within a minute, or at once when told to forget", () =>
+  it.scoped("notices a driver that loads late within a minute, or immediately after forgetting", () =>
     Effect.gen(function*() {
       const root = yield* machine(tree("nvidia-bus"))
       const bus = yield* PciBus.make(deviceFiles(root))

@@ -62,7 +62,7 @@ describe("requests to Docker", () => {
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "DockerTimeout")
     }))
 
-  it.scoped("goes on to its answer where the caller cannot be interrupted", () =>
+  it.scoped("continues to its answer where the caller cannot be interrupted", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       let answer: (() => void) | undefined
@@ -236,7 +236,7 @@ describe("requests to Docker", () => {
       assert.isTrue(Exit.isFailure(exit) && exit.toString().includes("DockerUnreachable"))
     }))
 
-  it.scoped("takes figures beyond what a number can hold as unknown", () =>
+  it.scoped("takes values beyond what a number can hold as unknown", () =>
     Effect.gen(function*() {
       const server = yield* Scripted.make
       server.on("GET /containers/abc/stats", (response) => {

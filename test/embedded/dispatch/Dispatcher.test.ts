@@ -164,7 +164,7 @@ describe("the embedded orchestrator's inference", () => {
       }
     }))
 
-  it.scopedLive("says why nobody answers", () =>
+  it.scopedLive("says why no node answers", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([])
       const none = yield* Effect.flip(chat(cluster, request("Hi")))
@@ -221,7 +221,7 @@ describe("the embedded orchestrator's inference", () => {
       assert.strictEqual(asked(), 2)
     }))
 
-  it.scopedLive("tells why a node could not give a model, also when the next one does not know it", () =>
+  it.scopedLive("reports why a node could not serve a model, even when the next one does not know it", () =>
     Effect.gen(function*() {
       const cluster = yield* Cluster.make([])
       const busy = yield* answering(() => Effect.fail(GrpcError.fail(Status.RESOURCE_EXHAUSTED, "busy")))
@@ -255,7 +255,7 @@ describe("the embedded orchestrator's inference", () => {
       assert.strictEqual(asked, 2)
     }))
 
-  it.scopedLive("tells what is served where, and how busy it is", () =>
+  it.scopedLive("lists what is served where, and how busy it is", () =>
     Effect.gen(function*() {
       const vllm = yield* StandIns.scoped("vllm", { switches: { tokenMs: 5, tokens: 100_000 } })
       const cluster = yield* Cluster.make([[engine("vllm", vllm.url)]])

@@ -131,7 +131,7 @@ describe("a node that answers what cannot be passed on", () => {
       }
     }))
 
-  it.scopedLive("without speaking gRPC is not told apart from one that is away", () =>
+  it.scopedLive("without gRPC looks the same as one that is unreachable", () =>
     Effect.gen(function*() {
       for (const peer of [Peers.garbage, Peers.closing]) {
         const error = yield* Effect.flip(chat(yield* cluster([yield* peer])))

@@ -92,7 +92,7 @@ describe("the stream of events", () => {
       assert.deepStrictEqual(namesOf(yield* source.until("ready")), ["hello", "reset", "ready"])
     }))
 
-  it.scoped("tells of nodes that come, are heard, fall silent, come back and are dropped", () =>
+  it.scoped("reports nodes that register, send heartbeats, become stale, return and are dropped", () =>
     Effect.gen(function*() {
       const { port, registry } = yield* start()
       const source = yield* EventSource.open(port)
@@ -115,7 +115,7 @@ describe("the stream of events", () => {
       assert.deepStrictEqual(yield* source.next, { name: "removed", data: ["a"] })
     }))
 
-  it.scopedLive("tells what happened within a moment as one", () =>
+  it.scopedLive("sends changes within a short time as one", () =>
     Effect.gen(function*() {
       const { port, registry } = yield* start({ events: { coalesce: "1 second" } })
       yield* registry.register(described("a"))

@@ -59,7 +59,7 @@ describe("the embedded orchestrator's HTTP API", () => {
       ])
     }))
 
-  it.scopedLive("shows the exact figures beside the descriptions, 64-bit ones as numbers, unknown ones not at all", () =>
+  it.scopedLive("shows the exact values next to the descriptions, 64-bit ones as numbers, unknown ones not at all", () =>
     Effect.gen(function*() {
       const { get, register } = yield* Running.start()
       yield* register(Nodes.node("a", { capabilities: Nodes.complete }))

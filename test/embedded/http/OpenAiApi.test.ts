@@ -90,7 +90,7 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
       }
     }))
 
-  it.scopedLive("lists the models that are served, and tells one of them", () =>
+  it.scopedLive("lists the models that are served, and shows one of them", () =>
     Effect.gen(function*() {
       const { client } = yield* start()
       const models = yield* Effect.promise(() => client.models.list())
@@ -123,7 +123,7 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
       assert.instanceOf(busy, OpenAI.RateLimitError)
     }))
 
-  it.scopedLive("is told when an answer breaks off, and does not take it for a whole one", () =>
+  it.scopedLive("learns when an answer breaks off, and does not take it for a whole one", () =>
     Effect.gen(function*() {
       for (const chatFault of ["error", "destroy", "no-done", "no-finish"] as const) {
         const { client } = yield* start({ chatFault, chatFaultAfter: 5, tokenMs: 1 })
@@ -140,7 +140,7 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
       }
     }))
 
-  it.scopedLive("is told when the orchestrator stops", () =>
+  it.scopedLive("learns when the orchestrator stops", () =>
     Effect.gen(function*() {
       const vllm = yield* StandIns.scoped("vllm", { switches: { tokenMs: 5, tokens: 100_000 } })
       const scope = yield* Scope.make()
@@ -183,7 +183,7 @@ describe("OpenAI's client in front of the embedded orchestrator", () => {
 })
 
 describe("the embedded orchestrator's OpenAI API", () => {
-  it.scopedLive("says in comments that a streamed answer is still to come, and tells an error behind them", () =>
+  it.scopedLive("sends comments while a streamed answer is still to come, and an error after them", () =>
     Effect.gen(function*() {
       const vllm = yield* StandIns.scoped("vllm", { switches: { firstTokenMs: 400 } })
       const cluster = yield* Cluster.make([[Inference.engine("vllm", vllm.url)]], { comments: "20 millis" })

@@ -31,7 +31,7 @@ describe("which names a server answers to", () => {
     assert.isFalse(answers("127.0.0.1", "localhost:8080@evil.example"))
   })
 
-  it("tells programs from pages", () => {
+  it("distinguishes programs from pages", () => {
     assert.isTrue(isProgram({ host: "evil.example", "user-agent": "curl/8.5.0" }))
     // Node's own fetch.
     assert.isTrue(isProgram({ "sec-fetch-mode": "cors", "user-agent": "node", "accept-language": "*" }))

@@ -34,7 +34,7 @@ const capabilities = (...gpus: ReadonlyArray<Gpu>): CapabilitiesJson => ({
 import { watched } from "../Watched.js"
 
 describe("the history of GPUs", () => {
-  it("has the figures of each GPU, oldest first, and what was unknown as such", () => {
+  it("has the samples of each GPU, oldest first, and unknown values as such", () => {
     const history = new GpuHistory()
     const unknown = { vendor: "amd", uuid: undefined, pci_address: "0000:03:00.0" } as unknown as Partial<Gpu>
     const other = gpu(unknown)
@@ -55,7 +55,7 @@ describe("the history of GPUs", () => {
     assert.strictEqual(keyOf({ ...nameless, index: 1 }, 3), "nvidia 1")
   })
 
-  it("reaches a quarter of an hour back, however often it is told, and always has the latest", () => {
+  it("reaches a quarter of an hour back, however often it is updated, and always has the latest", () => {
     const history = new GpuHistory()
     for (let at = 0; at <= 7_200; at += 2) history.record([gpu({ memory_used_bytes: at })], at)
     const samples = history.samples("GPU-1", 7_200)
@@ -65,7 +65,7 @@ describe("the history of GPUs", () => {
     assert.isAtMost(samples[0]?.[0] ?? 0, 7_200 - spanSeconds + 60)
   })
 
-  it("forgets a GPU that went, when its figures are old", () => {
+  it("forgets a GPU that is gone when its samples are old", () => {
     const history = new GpuHistory()
     history.record([gpu(), gpu({ uuid: "GPU-2" })], 0)
     history.record([gpu()], spanSeconds)
@@ -74,7 +74,7 @@ describe("the history of GPUs", () => {
     assert.hasAllKeys(history.toJson(spanSeconds + 1).gpus, ["GPU-1"])
   })
 
-  it("begins anew when the clock is set back", () => {
+  it("starts over when the clock is set back", () => {
     const history = new GpuHistory()
     history.record([gpu()], 10_000)
     history.record([gpu()], 5_000)
@@ -108,7 +108,7 @@ describe("the history of GPUs", () => {
 })
 
 describe("the orchestrator's history of a node's GPUs", () => {
-  it.scoped("outlives a registration anew, and goes with the node", () =>
+  it.scoped("outlives another registration, and goes with the node", () =>
     Effect.gen(function*() {
       const registry = yield* watched(NodeRegistry.make({ heartbeatTimeout: "30 seconds", dropAfter: "1 minute" }))
       const node = { id: "a", hostname: "a", agentAddress: "", capabilities: capabilities(gpu()) }
@@ -123,7 +123,7 @@ describe("the orchestrator's history of a node's GPUs", () => {
       assert.strictEqual((yield* Effect.flip(registry.gpuHistory("a"))).nodeId, "a")
     }))
 
-  it.scopedLive("is told over HTTP, for one node", () =>
+  it.scopedLive("is served over HTTP, for one node", () =>
     Effect.gen(function*() {
       const running = yield* Running.start()
       const id = "rack/7?α&b=c"

@@ -167,7 +167,7 @@ describe("NodeRegistry", () => {
       })
     ))
 
-  it.effect("tells a subscriber everything first, then what changed since it last asked", () =>
+  it.effect("gives a subscriber everything first, then what changed since it last asked", () =>
     withRegistry({ heartbeatTimeout: "10 seconds", dropAfter: "10 seconds" })((registry) =>
       Effect.gen(function*() {
         yield* registry.register(described("a"))
@@ -187,7 +187,7 @@ describe("NodeRegistry", () => {
       })
     ))
 
-  it.effect("tells a slow subscriber of a thousand changes of a node as one", () =>
+  it.effect("gives a slow subscriber a thousand changes of a node as one", () =>
     usual((registry) =>
       Effect.gen(function*() {
         yield* registry.register(described("a"))
@@ -216,7 +216,7 @@ describe("NodeRegistry", () => {
       })
     ))
 
-  it.effect("does not tell of a removal when the node is there again", () =>
+  it.effect("does not report a removal when the node is there again", () =>
     withRegistry({ heartbeatTimeout: "1 second", dropAfter: "1 second" })((registry) =>
       Effect.gen(function*() {
         yield* registry.register(described("a"))
@@ -228,7 +228,7 @@ describe("NodeRegistry", () => {
       })
     ))
 
-  it.effect("tells everything anew to a subscriber who missed more removals than are remembered", () =>
+  it.effect("sends everything again to a subscriber that missed more removals than are remembered", () =>
     withRegistry({ heartbeatTimeout: "1 second", dropAfter: "1 second" })((registry) =>
       Effect.gen(function*() {
         const { next } = yield* registry.subscribe

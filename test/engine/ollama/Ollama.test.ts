@@ -139,7 +139,7 @@ describe("what Ollama says", () => {
     }
   })
 
-  it("of loaded models tells what runs on the CPU", () => {
+  it("of loaded models reports what runs on the CPU", () => {
     const ps = (size: number, size_vram?: number) =>
       OllamaApi.partlyOnCpu(JSON.stringify({ models: [{ name: "m:latest", size, size_vram }] }))
     assert.deepStrictEqual(ps(4 * gib, 4 * gib), [])
@@ -153,7 +153,7 @@ describe("what Ollama says", () => {
     assert.isUndefined(OllamaApi.partlyOnCpu("{\"models\":[]}"))
   })
 
-  it("in its log tells what it computes on, and how far it is", () => {
+  it("has its device and its progress in its log", () => {
     const line =
       "time=2026-01-01T00:00:00Z level=INFO source=types.go:42 msg=\"inference compute\" id=GPU-1 library=CUDA"
     assert.strictEqual(OllamaLog.libraryOf(line), "cuda")

@@ -315,7 +315,7 @@ describe("too little free GPU memory for vLLM", () => {
     foreignProcesses: [new GpuProcess({ pid: 4711, name: "python3", memoryUsedBytes: 50 * gib })]
   })
 
-  it("is told with who holds it, and with what would fit", () => {
+  it("is reported with who holds it, and with what would fit", () => {
     const found = shortage({}, machine([busy]))
     assert.strictEqual(found?.cause, "gpu-memory-busy")
     assert.strictEqual(
@@ -341,7 +341,7 @@ describe("too little free GPU memory for vLLM", () => {
     assert.isUndefined(shortage({ "vllm-gpus": "none" }, machine([busy])))
   })
 
-  it("is not guessed where nobody knows", () => {
+  it("is not guessed where it is unknown", () => {
     assert.isUndefined(shortage({}, machine([nvidia(0, { unifiedMemory: true, memoryFreeBytes: gib })])))
     assert.isUndefined(shortage({}, machine([nvidia(0, { memoryTotalBytes: 0, memoryFreeBytes: 0 })])))
     // What other slices of the GPU use is not this slice's.
@@ -351,7 +351,7 @@ describe("too little free GPU memory for vLLM", () => {
 })
 
 describe("what vLLM writes", () => {
-  it("tells how far its start is", () => {
+  it("reports the progress of its start", () => {
     for (
       const [line, stage] of [
         ["Loading safetensors checkpoint shards:  50% Completed | 1/2", "Loading the weights (50 %)"],

@@ -43,7 +43,7 @@ describe("the descriptions that dashboards print", () => {
     })
   })
 
-  it("add several GPUs up, and tell the hottest one's temperature", () => {
+  it("add several GPUs up, and have the hottest one's temperature", () => {
     const described = CapabilityStrings.of(machine({
       gpus: [gpu({ temperatureCelsius: 40 }), gpu({ temperatureCelsius: 61.6 }), gpu({ model: "NVIDIA L4" })]
     }))
@@ -55,7 +55,7 @@ describe("the descriptions that dashboards print", () => {
     })
   })
 
-  it("do not make a figure up that a GPU does not tell", () => {
+  it("do not invent a value that a GPU does not report", () => {
     const { memoryFreeBytes, memoryTotalBytes, memoryUsedBytes, powerDrawWatts, temperatureCelsius, ...silent } = gpu()
     assert.isNumber(
       [memoryFreeBytes, memoryTotalBytes, memoryUsedBytes, powerDrawWatts, temperatureCelsius].length

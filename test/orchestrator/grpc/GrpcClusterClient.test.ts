@@ -17,7 +17,7 @@ interface Told {
 }
 
 describe("a cluster over gRPC", () => {
-  it.scopedLive("tells what it does not have", () =>
+  it.scopedLive("reports what is not implemented", () =>
     Effect.gen(function*() {
       const cluster = yield* client(yield* Peers.orchestrator())
       const asked: Readonly<Record<string, Effect.Effect<unknown, Told>>> = {
@@ -38,7 +38,7 @@ describe("a cluster over gRPC", () => {
       }
     }))
 
-  it.scopedLive("takes jobs and tells how they go", () =>
+  it.scopedLive("accepts jobs and reports their status", () =>
     Effect.gen(function*() {
       const taken: Array<unknown> = []
       const cluster = yield* client(

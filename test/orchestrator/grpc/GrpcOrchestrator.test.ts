@@ -74,7 +74,7 @@ describe("an orchestrator over gRPC", () => {
       )
     }))
 
-  it.scopedLive("tells what it does not have", () =>
+  it.scopedLive("reports what is not implemented", () =>
     Effect.gen(function*() {
       const orchestrator = yield* client(yield* Peers.orchestrator())
       const report = Machines.report()
@@ -93,7 +93,7 @@ describe("an orchestrator over gRPC", () => {
       }
     }))
 
-  it.scopedLive("tells statuses apart by what a caller would do about them", () =>
+  it.scopedLive("distinguishes statuses by what a caller would do about them", () =>
     Effect.gen(function*() {
       const rejections = [
         Status.INVALID_ARGUMENT,

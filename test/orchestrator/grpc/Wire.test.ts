@@ -62,7 +62,7 @@ describe("what an agent knows of its machine", () => {
     )
   })
 
-  it("reaches it with figures beyond 32 bits, with zeros and with empty texts", () => {
+  it("reaches it with values beyond 32 bits, with zeros and with empty texts", () => {
     const { maxSafe, zero } = { maxSafe: Number.MAX_SAFE_INTEGER, zero: 0 }
     for (const bytes of [zero, 2 ** 32, maxSafe]) {
       survives(Machines.machine({
@@ -140,7 +140,7 @@ describe("what an agent knows of its machine", () => {
     assert.strictEqual(node.report?.agentVersion, "1.2.3")
   })
 
-  it("comes with the id of its process, and tells when it stops", () => {
+  it("comes with the id of its process, and says when it stops", () => {
     const node = sent({ ...registration(), instanceId: "7f1c" })
     assert.deepInclude(node, { instanceId: "7f1c", stopped: false })
     assert.notProperty(sent(registration()), "instanceId")
@@ -195,7 +195,7 @@ describe("what another agent sends", () => {
     assert.strictEqual(received({ id: "theirs" }).strings.gpuType, "")
   })
 
-  it("is read by its descriptions alone when its figures make no sense", () => {
+  it("is read by its descriptions alone when its values make no sense", () => {
     const whole = Wire.toCapabilities(Machines.report())
     const node = received({
       id: "theirs",

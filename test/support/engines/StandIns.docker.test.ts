@@ -93,7 +93,7 @@ await describeDocker("The stand-ins' images", (engine) => {
       assert.containSubset(yield* json(`${url}/api/tags`), { models: [{ name: "llama2:latest" }] })
     }).pipe(Effect.scoped, provided))
 
-  it.live("fail as told, are killed for their memory, and die by their own signal as process 1", () =>
+  it.live("fail as configured, are killed for their memory, and die by their own signal as process 1", () =>
     Effect.gen(function*() {
       const docker = yield* Docker
       const ending = (more: Partial<ContainerSpec.ContainerSpecInput>) =>

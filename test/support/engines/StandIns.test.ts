@@ -294,7 +294,7 @@ describe.each(["vllm", "ollama"] as const)("The stand-in for %s", (kind) => {
       assert.isTrue((yield* Effect.promise(() => read(answer))).broken)
     }))
 
-  it.scopedLive("dies when told, by code or signal", () =>
+  it.scopedLive("exits when asked, by code or signal", () =>
     Effect.gen(function*() {
       const timed = yield* either(kind, { dieMs: 200, dieCode: 7 })
       assert.deepStrictEqual(yield* Effect.promise(() => timed.ended), { code: 7, signal: null })
@@ -303,7 +303,7 @@ describe.each(["vllm", "ollama"] as const)("The stand-in for %s", (kind) => {
       assert.deepStrictEqual(yield* Effect.promise(() => told.ended), { code: null, signal: "SIGKILL" })
     }))
 
-  it.scopedLive("is well from the second start on, if told so", () =>
+  it.scopedLive("is healthy from the second start on, if configured so", () =>
     Effect.gen(function*() {
       const directory = yield* Temporary.directory
       const options: StandIns.StartOptions = {
