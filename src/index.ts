@@ -3,6 +3,12 @@
  *
  * Every service is a tag (`Orchestrator`, `Capabilities`, `Docker`, …); the module of the same room that ends in its
  * adapter's name (`GrpcOrchestrator`, `LocalCapabilities`, `DockerodeDocker`) has the layer.
+ *
+ * @example
+ * const program = Effect.flatMap(Capabilities, ({ readAll }) => readAll)
+ * Effect.runFork(Effect.provide(program, LocalCapabilities.layer({})))
+ *
+ * @since 0.1.0
  */
 export { Agent, type AgentStartError } from "./agent/Agent.js"
 export { type AgentState, AgentStatus, Connection } from "./agent/AgentStatus.js"
