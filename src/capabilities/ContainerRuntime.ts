@@ -42,7 +42,7 @@ export const parseRuntime = (version: string, info: string, cdiFiles: string): R
     ...(shown === undefined ? {} : { version: shown }),
     nvidiaReady: runtimes.some((name) => name.startsWith("nvidia"))
       || cdiDevices.some((device) => device.startsWith("nvidia.com/gpu"))
-      // Podman reads the descriptions by itself; Docker does when it says where it looks for them.
+      // Podman always reads the descriptions; Docker does if it reports where it looks for them.
       || ((kind === "podman" || cdi) && cdiFiles.includes("nvidia.com/gpu")),
     ...(directory === undefined || !path.isAbsolute(directory) ? {} : { dataDirectory: directory })
   }
@@ -170,6 +170,6 @@ export const detect = (
         }
       })
     ),
-    // Asked every minute: what is wrong with the docker command's files is logged by whoever runs containers.
+    // Runs every minute: problems of the docker command's files are logged where containers are run.
     Logger.withMinimumLogLevel(LogLevel.None)
   )

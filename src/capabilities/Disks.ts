@@ -7,7 +7,7 @@ import { finding } from "../node/Findings.js"
 import { DiskInfo, type Finding } from "../node/NodeCapabilities.js"
 import type { Reading } from "./Probe.js"
 
-/** Below this an engine's image does not fit any more: 10 GiB. */
+/** Below this an engine's image no longer fits: 10 GiB. */
 const lowForImages = 10 * 1024 ** 3
 /** Below this the agent's own files may fail: 100 MiB. */
 const lowForState = 100 * 1024 ** 2

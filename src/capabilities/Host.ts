@@ -12,7 +12,7 @@ export interface Host {
   readonly env: NodeJS.ProcessEnv
   /** How long a probe may take before it is cut off. */
   readonly deadline: Duration.Duration
-  /** How long the readings of GPUs that nobody uses are good for. */
+  /** How long the readings of idle GPUs are good for. */
   readonly idleGoodFor: Duration.Duration
   readonly tools: Tool.Tools
   readonly bus: PciBus.PciBus

@@ -50,7 +50,7 @@ export interface LocalCapabilitiesOptions {
   readonly orchestratorAddress?: { readonly host: string; readonly port: number }
   /** How long a probe may take before it is cut off, 5 s by default; slow tools are given more at later looks. */
   readonly probeDeadline?: Duration.DurationInput
-  /** How long the readings of GPUs that nobody uses are good for, 25 s by default: NVIDIA's take processes. */
+  /** How long the readings of idle GPUs are good for, 25 s by default: NVIDIA's cost processes. */
   readonly idleGoodFor?: Duration.DurationInput
   /** The processes that are the agent's own, such as its engines: they are not reported as foreign users of a GPU. */
   readonly ownPids?: Effect.Effect<ReadonlySet<number>>

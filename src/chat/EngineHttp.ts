@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as HttpClient from "../net/HttpClient.js"
 
 /** The engine did not answer, or not in time. */
-export class EngineSilent extends Data.TaggedError("EngineSilent")<{
+export class EngineUnreachable extends Data.TaggedError("EngineUnreachable")<{
   /** In a few words, for after a colon: `nothing listens on its port yet`. */
   readonly reason: string
 }> {
@@ -36,7 +36,7 @@ const maxBytes = 8 * 1024 * 1024
 const linesDeadline = Duration.minutes(2)
 
 const silent = ({ code, reason }: HttpClient.HttpFailed) =>
-  new EngineSilent({ reason: code === "ECONNREFUSED" ? "nothing listens on its port yet" : reason })
+  new EngineUnreachable({ reason: code === "ECONNREFUSED" ? "nothing listens on its port yet" : reason })
 
 const requestOf = ({ apiKey, body, method, url }: Question): HttpClient.HttpRequest => ({
   method,
@@ -50,7 +50,7 @@ const requestOf = ({ apiKey, body, method, url }: Question): HttpClient.HttpRequ
 
 /** Sends a request and reads the whole answer: at most 8 MiB. */
 export const ask = Effect.fn("EngineHttp.ask")(
-  (question: Question, deadline: Duration.DurationInput): Effect.Effect<Reply, EngineSilent> =>
+  (question: Question, deadline: Duration.DurationInput): Effect.Effect<Reply, EngineUnreachable> =>
     Effect.mapError(HttpClient.send(requestOf(question), { deadline, maxBytes }), silent)
 )
 
@@ -61,8 +61,8 @@ export const ask = Effect.fn("EngineHttp.ask")(
 export const lines = (
   question: Question
 ): Effect.Effect<
-  { readonly status: number; readonly next: Effect.Effect<string | undefined, EngineSilent> },
-  EngineSilent,
+  { readonly status: number; readonly next: Effect.Effect<string | undefined, EngineUnreachable> },
+  EngineUnreachable,
   Scope.Scope
 > =>
   Effect.map(

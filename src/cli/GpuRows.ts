@@ -17,7 +17,7 @@ export const bytesOf = (part: number, whole: number): string => {
     : `${Bytes.format(part)} of ${Bytes.format(whole)}`
 }
 
-/** The first and the last characters with `…` between them: what tells two names apart is at either end. */
+/** The first and the last characters with `…` between them: similar names differ at either end. */
 export const middleCut = (text: string, width: number): string => {
   if (text.length <= width) return text
   if (width <= 1) return "…".slice(0, width)

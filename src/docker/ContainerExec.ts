@@ -13,7 +13,7 @@ import * as LogFrames from "./LogFrames.js"
 
 /** How a command is run. */
 export interface ExecOptions {
-  /** For all of it. The command itself goes on in the container when it is passed. Default 30 s. */
+  /** For all of it. The command itself continues in the container beyond it. Default 30 s. */
   readonly deadline?: Duration.DurationInput
   /** Of each of stdout and stderr, in bytes; what is beyond it is dropped. Default 64 KiB. */
   readonly maxOutputBytes?: number

@@ -18,7 +18,7 @@ export interface LogOptions {
   readonly follow?: boolean
   /** Milliseconds since 1970; nothing older. */
   readonly since?: number
-  /** Only so many of the last lines that there are at the beginning. Default: all. */
+  /** The number of existing lines to begin with, from the end. Default: all. */
   readonly tail?: number
 }
 

@@ -213,7 +213,7 @@ export type ContainerSpecInput = typeof ContainerSpec.Encoded
 export const Label = {
   /** The {@link hash} of the spec that the container was created from. */
   specHash: "io.orchion.spec-hash",
-  /** Different at each creation: tells whether a creation that was never answered was ours. */
+  /** Unique per creation: identifies the container of a creation that was never answered. */
   runId: "io.orchion.run-id"
 } as const
 

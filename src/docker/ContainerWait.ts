@@ -53,7 +53,7 @@ export const wait = (
         Effect.map(({ StatusCode }) => {
           answered = StatusCode
         }),
-        // It is gone, or the connection is: the next look tells.
+        // The container or the connection is gone: the next inspection shows which.
         Effect.catchAll((error) =>
           error._tag === "DockerRequestFailed" && error.status === 404 ? Effect.void : Effect.asVoid(backOff)
         )
@@ -74,7 +74,7 @@ export const wait = (
     )
     const laterLook = Effect.catchIf(look, DockerError.isUnavailable, () => Effect.as(backOff, undefined))
 
-    // The first look tells the caller what is wrong; later Docker is waited for.
+    // The first inspection reports what is wrong; later ones wait for Docker.
     let exit: Container.ContainerExit | undefined = yield* look
     while (exit === undefined) exit = yield* laterLook
     return exit

@@ -2,7 +2,7 @@
 import * as Redacted from "effect/Redacted"
 import * as ContainerSpec from "./ContainerSpec.js"
 
-/** What the request depends on besides the spec. */
+/** What the request depends on, apart from the spec. */
 export interface CreateOptions {
   readonly kind: "docker" | "podman"
   /** How GPUs are handed over, where the spec asks for some. */
@@ -88,7 +88,7 @@ export const body = (spec: ContainerSpec.ContainerSpec, options: CreateOptions):
       PortBindings: bindings,
       ...whenSome("NetworkMode", spec.network),
       ...whenSome("Memory", spec.memoryBytes),
-      // Without it Docker grants as much swap again: a model in swap serves nobody.
+      // Without it Docker grants the same amount of swap: a model in swap is useless.
       ...whenSome("MemorySwap", spec.memoryBytes),
       ...whenSome("NanoCpus", spec.cpus === undefined ? undefined : Math.round(spec.cpus * 1e9)),
       ...whenSome("PidsLimit", spec.pidsLimit),

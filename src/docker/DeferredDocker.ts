@@ -9,7 +9,7 @@ import { Docker } from "./Docker.js"
 
 type Service = Context.Tag.Service<Docker>
 
-/** `load` is run once, by whoever comes first; what it acquires is released with the layer. */
+/** `load` runs once, at the first use; what it acquires is released with the layer. */
 export const layer = (load: Effect.Effect<Service, never, Scope.Scope>): Layer.Layer<Docker> =>
   Layer.scoped(
     Docker,

@@ -35,7 +35,7 @@ export class Docker extends Context.Tag("@orchion/node-agent/Docker")<
       image: string
     ) => Effect.Effect<Container.ImageInfo, DockerError.DockerError | DockerError.ImageNotFound>
     /**
-     * Gets an image, and tells how far it is. The stream ends when the image is here; the last element's phase is
+     * Pulls an image, and reports the progress. The stream ends when the image is here; the last element's phase is
      * `complete`. A slow reader sees the newest state. All who pull one image share one pull, which is given up when
      * the last of them leaves.
      */
@@ -45,8 +45,8 @@ export class Docker extends Context.Tag("@orchion/node-agent/Docker")<
     ) => Stream.Stream<ImagePull.PullProgress, DockerError.PullError>
 
     /**
-     * Creates and starts a container that outlives us: to be adopted, or removed by whoever finds it. A container that
-     * does not start, or whose start is interrupted, is removed. Pulls nothing.
+     * Creates and starts a container that outlives this process, to be adopted or removed by the next one. A container
+     * that does not start, or whose start is interrupted, is removed. Pulls nothing.
      */
     readonly run: (
       spec: ContainerSpec.ContainerSpec
@@ -90,7 +90,7 @@ export class Docker extends Context.Tag("@orchion/node-agent/Docker")<
     readonly wait: (container: string) => Known<Container.ContainerExit>
     /**
      * What it writes. Memory is bounded: long lines are cut, and Docker is slowed to the reader's pace. With
-     * `follow`, goes on over reconnects without repeating a line, and ends with the container.
+     * `follow`, continues across reconnects without repeating a line, and ends with the container.
      */
     readonly logs: (
       container: string,

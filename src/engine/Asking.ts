@@ -19,7 +19,7 @@ export const getter = ({ apiKey, baseUrl }: EngineAddress, deadline: Duration.Du
     Effect.flatMap(({ body, status }) =>
       status === 200
         ? Effect.succeed(body)
-        : Effect.fail(new EngineHttp.EngineSilent({ reason: `${path} answers with status ${status}` }))
+        : Effect.fail(new EngineHttp.EngineUnreachable({ reason: `${path} answers with status ${status}` }))
     )
   )
 

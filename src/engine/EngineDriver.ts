@@ -36,7 +36,7 @@ export interface EngineProbe {
   /** Ends when the engine serves its model, with the names that it answers to. Waits as long as that takes. */
   readonly ready: (onProgress: OnProgress) => Effect.Effect<ReadonlyArray<string>, ModelUnavailable>
   /** One health check, with the names that it answers to now. */
-  readonly check: Effect.Effect<ReadonlyArray<string>, EngineHttp.EngineSilent>
+  readonly check: Effect.Effect<ReadonlyArray<string>, EngineHttp.EngineUnreachable>
   /** Whether the model that it is set up to serve is one of these names. */
   readonly serves: (models: ReadonlyArray<string>) => boolean
   /** Whether it uses the GPU that it was given; `undefined` while no model is loaded. */

@@ -40,7 +40,7 @@ export const make = (
     (listed) =>
       serves(listed)
         ? Effect.succeed(listed)
-        : new EngineHttp.EngineSilent({ reason: `it does not list ${model === "" ? "any model" : model}` })
+        : new EngineHttp.EngineUnreachable({ reason: `it does not list ${model === "" ? "any model" : model}` })
   )
   return { ready: () => Asking.untilItAnswers(check), check, serves }
 }

@@ -56,8 +56,8 @@ export interface GrpcClient {
   /** Whether the connection stands, by what is known of it: not before the first call, and not after GOAWAY. */
   readonly isConnected: Effect.Effect<boolean>
   /**
-   * Waits until the connection stands, or cannot be made, which a call then tells. Fails with UNAVAILABLE when neither
-   * is known in time: a call would wait with it.
+   * Waits until the connection is established, or has failed, which a call then reports. Fails with UNAVAILABLE when
+   * neither is known in time: a call would wait with it.
    */
   readonly connected: (timeout: Duration.DurationInput) => Effect.Effect<void, GrpcError.GrpcError>
   readonly unary: <D, H, M extends GrpcService.MethodsOf<H, "unary"> & string>(

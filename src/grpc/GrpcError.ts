@@ -100,7 +100,7 @@ const statusOf = (error: unknown): { readonly code: grpc.status; readonly detail
   }
   if (typeof code === "number") {
     return {
-      // As the standard has it for codes that nobody knows.
+      // The standard's rule for unknown codes.
       code: grpc.status[code] === undefined ? grpc.status.UNKNOWN : code,
       details: typeof details === "string" ? details : ""
     }

@@ -12,7 +12,7 @@ export interface Health {
   readonly setServing: (serving: boolean) => Effect.Effect<void>
 }
 
-/** Serving until told otherwise, under each of the names and as a whole. */
+/** Serving by default, under each of the names and as a whole. */
 export const make = (names: ReadonlyArray<string>): Effect.Effect<Health> =>
   Effect.map(SubscriptionRef.make(true), (serving) => {
     const known = (name: string) => name === "" || names.includes(name)

@@ -12,11 +12,11 @@ const chunkSize = 64
 type End<E> = { readonly error: E | undefined }
 
 /**
- * Reads a call's messages on demand: nothing is read that nobody asked for, so a slow consumer slows the sender
- * through HTTP/2's flow control. Every message that arrived before the end is delivered before the end is.
+ * Reads a call's messages on demand, so a slow consumer slows the sender through HTTP/2's flow control. Every message
+ * that arrived before the end is delivered before the end is.
  *
- * `onEnd` registers for the end of the call, which is told once. (grpc-js may emit `error`, `end` and `close` for one
- * and the same drop, hence the single place.)
+ * `onEnd` registers for the end of the call, which is reported once. (grpc-js may emit `error`, `end` and `close` for
+ * one and the same drop, hence the single place.)
  */
 export const make = <A, E>(
   call: Readable,

@@ -12,7 +12,7 @@ import * as GrpcError from "./GrpcError.js"
 import * as ReadableCall from "./ReadableCall.js"
 import * as WritableCall from "./WritableCall.js"
 
-/** What a handler is told of the call beside its request. */
+/** What a handler knows about the call, apart from its request. */
 export interface CallContext {
   /** `host:port` of the caller. */
   readonly peer: string

@@ -21,7 +21,7 @@ const write = <A>(call: Writable, message: A, stall: Stall | undefined): Effect.
         resume(Effect.void)
       }
       call.once("drain", drained)
-      // A call that was destroyed never drains: whoever watches the call's end then interrupts or ends the writer.
+      // A destroyed call never drains: the watcher of the call's end interrupts or ends the writer.
       return Effect.sync(() => {
         clearTimeout(timer)
         call.off("drain", drained)

@@ -1,6 +1,6 @@
 /**
  * How many connections a server accepts, from one peer and in all. Connections that do nothing give way to new ones; when all
- * of them work, new ones are refused, and those that work go on.
+ * of them work, new ones are refused, and the busy ones continue.
  */
 import * as fs from "node:fs"
 import type { Socket } from "node:net"

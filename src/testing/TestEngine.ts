@@ -56,7 +56,7 @@ export class TestEngine extends Context.Tag("@orchion/node-agent/testing/TestEng
     readonly requests: Effect.Effect<ReadonlyArray<ChatRequest>>
     /** Changes how it answers from now on. */
     readonly setAnswer: (answer: (request: ChatRequest) => ReadonlyArray<string>) => Effect.Effect<void>
-    /** An engine that is not healthy answers everything with status 503. It is healthy until told otherwise. */
+    /** An engine that is not healthy answers everything with status 503. Healthy by default. */
     readonly setHealthy: (isHealthy: boolean) => Effect.Effect<void>
   }
 >() {}

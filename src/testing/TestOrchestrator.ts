@@ -44,7 +44,7 @@ export class TestOrchestrator extends Context.Tag("@orchion/node-agent/testing/T
 export const isMethod = <M extends Call["method"]>(method: M) => (call: Call): call is Extract<Call, { method: M }> =>
   call.method === method
 
-/** Accepts everything until it is told otherwise. */
+/** Accepts everything by default. */
 export const layer: Layer.Layer<Orchestrator | TestOrchestrator> = Layer.effectContext(Effect.gen(function*() {
   const calls = yield* SubscriptionRef.make(Chunk.empty<Call>())
   const answers = yield* Ref.make<Answers>({ register: Effect.void, heartbeat: Effect.void, updateNode: Effect.void })

@@ -1,7 +1,7 @@
 /**
  * NVIDIA's GPUs, by `nvidia-smi`: one process for all GPUs at each look, and one for who uses them where what they use has
  * changed, or half a minute has passed. Where GPUs are partitioned (MIG), a third one once a minute lists the instances.
- * GPUs that nobody uses are looked at less often.
+ * Idle GPUs are polled less often.
  *
  * Without persistence mode, or with many GPUs, a healthy nvidia-smi takes 10 s and more. One that does not answer is
  * therefore given more time at the next look, and until it has answered it is not known which GPUs there are.
@@ -274,8 +274,8 @@ const ask = (options: NvidiaOptions, tool: string, previous: NvidiaFacts, jetson
     const left = yield* timeLeft(deadlineAfter(options.deadline, previous))
     const reply = yield* query(options, tool, previous.fields, left)
     const took = (yield* Clock.currentTimeMillis) - start
-    const surroundings = { bus, jetson, platform: options.platform }
-    const { hasTable, isPartitioned, reading } = NvidiaReply.judge(reply, previous, surroundings)
+    const context = { bus, jetson, platform: options.platform }
+    const { hasTable, isPartitioned, reading } = NvidiaReply.judge(reply, previous, context)
     if (!hasTable) return reading
     const listed = yield* withMig(options, tool, left, reading, isPartitioned)
     const used = yield* withProcesses(options, tool, left, listed)

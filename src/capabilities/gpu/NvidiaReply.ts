@@ -21,8 +21,8 @@ export interface Reply {
   readonly failure: ProgramFailed | undefined
 }
 
-/** What is known besides the answer. */
-export interface Surroundings {
+/** What is known apart from the answer. */
+export interface QueryContext {
   readonly bus: ReadonlyArray<PciGpu>
   readonly jetson: GpuInfo | undefined
   readonly platform: NodeJS.Platform
@@ -95,7 +95,7 @@ const withoutRows = (
   table: NvidiaTable,
   remarks: ReadonlyArray<string>,
   problems: ReadonlyArray<Finding>,
-  { bus, jetson, platform }: Surroundings
+  { bus, jetson, platform }: QueryContext
 ): Reading<NvidiaFacts> => {
   const none = { ...previous, gpus: [], users: new Map(), processes: [], processesListed: undefined, isKnown: true }
   if (jetson !== undefined) return { facts: { ...none, gpus: [jetson] }, findings: problems }
@@ -161,7 +161,7 @@ const isListed = (gpus: ReadonlyArray<GpuInfo>, gpu: GpuInfo): boolean =>
   gpus.some((other) => other.uuid === gpu.uuid || (gpu.pciAddress !== undefined && other.pciAddress === gpu.pciAddress))
 
 /** Which GPUs there are by this answer, and what is wrong with them. */
-export const judge = (reply: Reply, previous: NvidiaFacts, surroundings: Surroundings): Judgement => {
+export const judge = (reply: Reply, previous: NvidiaFacts, context: QueryContext): Judgement => {
   const { failure, fields, stderr, stdout } = reply
   const before: NvidiaFacts = { ...previous, fields }
   const table = parseTable(stdout, fields, failure === undefined || failure.exitCode !== undefined)
@@ -172,10 +172,10 @@ export const judge = (reply: Reply, previous: NvidiaFacts, surroundings: Surroun
   const findings = problems.map((problem) => problem.finding)
   if (failure !== undefined && findings.length === 0) findings.push(toolFinding(subject, failure))
   if (listed.length === 0) {
-    const reading = withoutRows(before, table, remarks, findings, surroundings)
+    const reading = withoutRows(before, table, remarks, findings, context)
     return { reading, hasTable: false, isPartitioned: false }
   }
-  const { jetson } = surroundings
+  const { jetson } = context
   const gpus = listed.map((gpu) => jetson !== undefined && gpu.unifiedMemory ? combine(gpu, jetson) : gpu)
   gpus.push(...lostGpus(gpus, problems, previous.gpus))
   findings.push(...table.rows.flatMap(findingOf), ...table.ambiguous.slice(0, 8).map(printedSurplus))

@@ -173,7 +173,7 @@ const parseRow = (
 
 /**
  * Reads `--query-gpu=... --format=csv,noheader,nounits`. A line that is no row is a remark. Pass `complete: false` for the
- * output of a tool that did not end by itself.
+ * output of a tool that was killed.
  */
 export const parseTable = (text: string, fields: ReadonlyArray<NvidiaField>, complete = true): NvidiaTable => {
   const rows = new Map<number, NvidiaRow>()

@@ -8,7 +8,7 @@ import * as Bytes from "../../text/Bytes.js"
 import * as SystemError from "../../text/SystemError.js"
 import type { DockerEnvironment } from "./DockerEnvironment.js"
 
-/** Certificates and the like, to authenticate to Docker behind TLS and it to us. PEM texts. */
+/** Certificates and keys for mutual authentication with Docker over TLS. PEM texts. */
 export interface Tls {
   readonly ca?: string
   readonly cert?: string

@@ -1,5 +1,5 @@
 /**
- * Where Docker listens: the only place that finds it, for whoever runs containers and for whoever reports the hardware.
+ * Where Docker listens: the only place that finds it, for running containers and for reporting the hardware.
  *
  * The setting, `DOCKER_HOST`, `DOCKER_CONTEXT` and the docker command's current context, in this order, each name one
  * endpoint; when one of them does, nothing else is tried. Otherwise the usual sockets of Docker, Docker Desktop, Colima,

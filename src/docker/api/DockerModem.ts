@@ -34,7 +34,7 @@ const everyStatus: Record<number, boolean> = Object.fromEntries(
   Array.from({ length: 500 }, (_, index) => [index + 100, true])
 )
 
-/** The modem formats its whole request for a log that nobody reads, agent and sockets included: 20 ms each. */
+/** The modem formats its whole request, agent and sockets included, for a debug log: 20 ms each. */
 const unformatted = <A extends http.Agent>(agent: A): A => Object.assign(agent, { [inspect.custom]: () => "Agent" })
 
 const makeAgent = (endpoint: DockerEndpoint): http.Agent => {

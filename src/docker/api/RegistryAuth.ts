@@ -92,7 +92,7 @@ const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Eff
 
 /**
  * The value of the `X-Registry-Auth` header for an image's registry; `undefined` without credentials. What cannot be
- * read is said in the log, and the pull goes on without.
+ * read is logged, and the pull continues without credentials.
  */
 export const find = (
   environment: DockerEnvironment,

@@ -51,8 +51,8 @@ export interface Target {
 
 export interface NodeConnections {
   /**
-   * Makes a call on a shared connection. When its caller is interrupted, `abandoned` is called, and the call goes on
-   * without the caller: until it is cancelled, which may wait, or until it ends.
+   * Makes a call on a shared connection. When its caller is interrupted, `abandoned` is called, and the call continues
+   * without it until it is cancelled, which may wait, or ends.
    */
   readonly use: <A>(
     target: Target,

@@ -24,7 +24,7 @@ const isIn = (list: net.BlockList, address: string) => list.check(address, net.i
 /** `127.1`, `0x7f000001`, `2130706433`: numbers that system libraries read as addresses, each in its own way. */
 const isNumeric = (host: string) => /^(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?$/i.test(host)
 
-/** The address of a peer, of `host:port` as gRPC tells it, without IPv6's forms of IPv4. */
+/** The address of a peer, from gRPC's `host:port`, without IPv6's forms of IPv4. */
 export const peerHost = (peer: string): string =>
   peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").replace(/^::ffff:(?=\d+\.)/i, "")
 

@@ -11,7 +11,7 @@ export const make = (address: EngineAddress, checkDeadline: Duration.Duration): 
   const check = Effect.flatMap(Effect.zipRight(get("/api/version"), get("/api/tags")), (body) => {
     const names = OllamaApi.modelsOf(body)
     return names === undefined
-      ? new EngineHttp.EngineSilent({ reason: "/api/tags answers with no list: is it an Ollama?" })
+      ? new EngineHttp.EngineUnreachable({ reason: "/api/tags answers with no list: is it an Ollama?" })
       : Effect.succeed(names)
   })
   return { ready: () => Asking.untilItAnswers(check), check, serves: () => true }

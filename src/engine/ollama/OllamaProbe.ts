@@ -22,7 +22,7 @@ export const make = (
   const models = Effect.flatMap(get("/api/tags"), (body) => {
     const names = OllamaApi.modelsOf(body)
     return names === undefined
-      ? Effect.fail(new EngineHttp.EngineSilent({ reason: "/api/tags answers with no list" }))
+      ? Effect.fail(new EngineHttp.EngineUnreachable({ reason: "/api/tags answers with no list" }))
       : Effect.succeed(names)
   })
   const notListed = (listed: ReadonlyArray<string>) =>

@@ -60,7 +60,7 @@ const attempt = (
   { apiKey, baseUrl }: EngineAddress,
   model: string,
   onProgress: OnProgress
-): Effect.Effect<Attempt, EngineHttp.EngineSilent> =>
+): Effect.Effect<Attempt, EngineHttp.EngineUnreachable> =>
   Effect.scoped(Effect.gen(function*() {
     const layers = makeLayers()
     let reported = { at: 0, done: 0, status: "" }
@@ -73,7 +73,7 @@ const attempt = (
     while (true) {
       const text = yield* next.pipe(Effect.timeoutFail({
         duration: inactivity,
-        onTimeout: () => new EngineHttp.EngineSilent({ reason: "no progress for 2 minutes" })
+        onTimeout: () => new EngineHttp.EngineUnreachable({ reason: "no progress for 2 minutes" })
       }))
       const { done } = layers.sum()
       if (text === undefined) {

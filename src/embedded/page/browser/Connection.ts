@@ -7,12 +7,12 @@ export type Handlers = { readonly [Name in keyof ServerEvents]: (data: ServerEve
 const silenceMillis = 25_000
 const firstRetryMillis = 500
 const lastRetryMillis = 5_000
-/** A page that nobody looks at gives its connection back: browsers allow one server only six. */
+/** A hidden page closes its connection: browsers allow only six per server. */
 const hiddenMillis = 60_000
 
 type Timer = ReturnType<typeof setTimeout>
 
-/** `onLost` is told when there is no connection; it is then tried again by itself. */
+/** `onLost` is called when the connection is lost; it is then retried automatically. */
 export const follow = (handlers: Handlers, onLost: () => void): void => {
   let source: EventSource | undefined
   let silence: Timer | undefined

@@ -1,4 +1,4 @@
-/** The small curves of a GPU: how its memory, its load and its temperature went of late. */
+/** The small curves of a GPU: its recent memory, load and temperature. */
 import type { GpuSample } from "../../registry/GpuHistory.js"
 import { type Element, h } from "./Dom.js"
 import * as Format from "./Format.js"
@@ -114,7 +114,7 @@ export const draw = (
 ): Element | undefined => {
   const last = samples.at(-1)
   if (last === undefined) return undefined
-  // What was found last holds until something else is told.
+  // The last sample holds until another one arrives.
   const held: ReadonlyArray<GpuSample> = span.to > last[0]
     ? [...samples, [span.to, last[1], last[2], last[3]]]
     : samples

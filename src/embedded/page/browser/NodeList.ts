@@ -45,7 +45,7 @@ interface Listing {
   choice: NodeOrder.Choice
   order: NodeOrder.OrderName
   words: ReadonlyArray<string>
-  /** What is listed is to be made anew in the next frame. */
+  /** The list is rebuilt in the next frame. */
   changed: boolean
 }
 

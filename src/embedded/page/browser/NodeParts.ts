@@ -26,7 +26,7 @@ export const sum = (figures: ReadonlyArray<number | undefined>): number | undefi
 export const small = (...children: ReadonlyArray<Child | undefined>): Element =>
   h("span", { class: "small" }, ...children)
 
-// What agents of other makes send are only descriptions, with `N/A` and the like where there is nothing to say.
+// Other agents send descriptions only, with placeholders such as `N/A`.
 export const described = (text: string | undefined): string | undefined =>
   text === undefined || text === "" || text === "N/A" ? undefined : text
 

@@ -29,6 +29,6 @@ export const of = (node: NodeJson): ReadonlyArray<Problem> => {
   return problems
 }
 
-/** Greater for a node that needs somebody sooner; 0 for one that needs nobody. */
+/** Greater for more urgent problems; 0 for a node without any. */
 export const rank = (node: NodeJson): number =>
   of(node).reduce((sum, { severity }) => sum + (severity === "error" ? 100 : 1), 0)
