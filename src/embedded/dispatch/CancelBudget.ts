@@ -7,7 +7,7 @@
 /** Cancellations at once. */
 export const burst = 500
 /** The sustained rate of cancellations per second. */
-const perSecond = 20
+export const perSecond = 20
 
 export interface CancelBudget {
   /** What is left. */
