@@ -3,11 +3,12 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Descriptor from "@effect/cli/CommandDescriptor"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
-import type { FileSystem } from "@effect/platform/FileSystem"
-import type { Path } from "@effect/platform/Path"
-import type { Terminal } from "@effect/platform/Terminal"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
 import { names } from "../config/Setting.js"
 import { boolean } from "../config/SettingFormat.js"
 import { nearest } from "../text/Nearest.js"
@@ -63,10 +64,8 @@ const descriptorOf = (command: Commands.CommandName, args: ReadonlyArray<string>
   return Descriptor.make(command, options)
 }
 
-/** Options of text need none of the services that `@effect/cli` asks for in general. */
-const withoutServices = <A, E>(
-  parsing: Effect.Effect<A, E, FileSystem | Path | Terminal>
-): Effect.Effect<A, E> => parsing as Effect.Effect<A, E>
+/** What `@effect/cli` asks for, for options that are files or are asked for on the terminal. */
+const services = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
 const decodeAll = (values: ReadonlyArray<string>): ReadonlyArray<string> => values.map(GoFlags.decode)
 
@@ -140,7 +139,7 @@ export const parse = Effect.fn("CommandLine.parse")(
     }
     const parsing = Descriptor.parse(descriptorOf(word, normalised.args), [word, ...normalised.args], config)
     const directive = yield* Effect.mapError(
-      withoutServices(parsing),
+      Effect.provide(parsing, services),
       (error) => fail(ValidationError.isValidationError(error) ? "the options cannot be read" : String(error))
     )
     if (directive._tag === "BuiltIn") return yield* fail(unknownOption("wizard", word))
