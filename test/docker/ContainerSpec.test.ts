@@ -66,7 +66,7 @@ describe("the description of a container", () => {
         [{ network: "host", ports: [{ container: 80 }] }, "ports: with network \"host\""],
         [{ memroyBytes: 1 }, "memroyBytes: is unexpected"]
       ] as const
-    ) assert.include(reason(input), `The container cannot be made as described: ${expected}`)
+    ) assert.include(reason(input), `Invalid container: ${expected}`)
   })
 
   it("never shows a secret when it is refused or printed", () => {

@@ -246,7 +246,7 @@ await describeDocker("Docker, on a real engine,", (engine) => {
       title: "a directory of the machine is not there",
       input: { mounts: [{ _tag: "Bind", source: "/no/such/directory", target: "/x" }] },
       tag: "VolumeUnavailable",
-      says: "/no/such/directory as a volume"
+      says: "cannot mount /no/such/directory"
     }
   ]
 

@@ -32,7 +32,7 @@ export class DockerEndpointInvalid extends Data.TaggedError("DockerEndpointInval
   readonly remedy: string
 }> {
   override get message(): string {
-    return `${this.source} says "${this.value}", which cannot be used: ${sentence(this.reason)} ${this.remedy}`
+    return `${this.source} is "${this.value}", which cannot be used: ${sentence(this.reason)} ${this.remedy}`
   }
 }
 
@@ -156,7 +156,7 @@ export class ImagePullFailed extends Data.TaggedError("ImagePullFailed")<{
   override get message(): string {
     const times = this.attempts === 1 ? "" : ` after ${this.attempts} attempts`
     return `Could not pull image "${this.image}"${times}: ${sentence(this.detail)} `
-      + (this.remedy ?? "Check this machine's way to the registry (network, DNS, proxy) and try again.")
+      + (this.remedy ?? "Check this machine's connection to the registry (network, DNS, proxy) and try again.")
   }
 }
 
@@ -170,7 +170,7 @@ export class ImagePullStalled extends Data.TaggedError("ImagePullStalled")<{
   override get message(): string {
     return `Pulling image "${this.image}" made no progress for ${seconds(this.silence)}, `
       + `${this.attempts === 1 ? "once" : `${this.attempts} times`}. `
-      + "Check this machine's way to the registry (network, proxy) and Docker's log, then try again."
+      + "Check this machine's connection to the registry (network, proxy) and Docker's log, then try again."
   }
 }
 
@@ -206,7 +206,7 @@ export class SpecInvalid extends Data.TaggedError("SpecInvalid")<{
   readonly reason: string
 }> {
   override get message(): string {
-    return `The container cannot be made as described: ${this.field}: ${sentence(this.reason)}`
+    return `Invalid container: ${this.field}: ${sentence(this.reason)}`
   }
 }
 
@@ -242,8 +242,8 @@ export class PortTaken extends Data.TaggedError("PortTaken")<{
       : this.holder._tag === "Container"
       ? `the container ${this.holder.name}`
       : `${this.holder.name} (process ${this.holder.pid})`
-    return `Port ${this.port}/${this.protocol}, which ${this.container} is to be reached at, is in use by ${by}. `
-      + "Stop that one, or choose another port."
+    return `Port ${this.port}/${this.protocol} of ${this.container} is in use by ${by}. `
+      + "Stop it, or choose another port."
   }
 }
 
@@ -272,7 +272,7 @@ export class DeviceUnavailable extends Data.TaggedError("DeviceUnavailable")<{
   readonly detail: string
 }> {
   override get message(): string {
-    return `${this.container} cannot have the device ${this.device}: ${sentence(this.detail)} `
+    return `${this.container} cannot use the device ${this.device}: ${sentence(this.detail)} `
       + "Check that its driver is loaded on this machine and that the path is right."
   }
 }
@@ -284,7 +284,7 @@ export class VolumeUnavailable extends Data.TaggedError("VolumeUnavailable")<{
   readonly detail: string
 }> {
   override get message(): string {
-    return `${this.container} cannot have ${this.path} as a volume: ${sentence(this.detail)} `
+    return `${this.container} cannot mount ${this.path}: ${sentence(this.detail)} `
       + "Create it, or name another path."
   }
 }
@@ -313,7 +313,7 @@ export class ContainerNotFound extends Data.TaggedError("ContainerNotFound")<{
   readonly container: string
 }> {
   override get message(): string {
-    return `There is no container ${this.container}: it was removed, or never made. "docker ps -a" lists all there are.`
+    return `There is no container ${this.container}: it was removed, or never created. "docker ps -a" lists all there are.`
   }
 }
 

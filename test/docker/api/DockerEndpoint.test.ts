@@ -114,7 +114,7 @@ describe("where Docker listens", () => {
       const directory = yield* home
       const error = yield* Effect.flip(only(where(directory, { env: { DOCKER_CONTEXT: "gone" } })))
       assert.strictEqual(error._tag, "DockerEndpointInvalid")
-      assert.include(error.message, "DOCKER_CONTEXT says \"gone\"")
+      assert.include(error.message, "DOCKER_CONTEXT is \"gone\"")
       assert.include(error.message, "docker context ls")
     }))
 
