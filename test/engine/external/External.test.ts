@@ -71,7 +71,9 @@ describe("an Ollama that runs already", () => {
   it.scopedLive("pulls a model that is asked for by name", () =>
     Effect.gen(function*() {
       const { url } = yield* ollama({ models: [], pullBytes: 1e5 })
-      const agent = yield* start({ settings: { "ollama-url": url, "ollama-model": "tiny" } })
+      const agent = yield* start({
+        settings: { "ollama-url": url, "ollama-model": "tiny", "ollama-pull-on-demand": "true" }
+      })
       assert.include((yield* agent.until(({ state }) => state === "ready")).models, "tiny:latest")
       const [running] = agent.engines.current()
       yield* running?.pull?.("other") ?? Effect.die("it cannot pull")
