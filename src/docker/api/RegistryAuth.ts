@@ -1,13 +1,9 @@
 /** The credentials that `docker login` has kept, as the docker command would send them. */
-import { spawn } from "node:child_process"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { guarded } from "../../effect/Callback.js"
-import * as Bytes from "../../text/Bytes.js"
-import * as SystemError from "../../text/SystemError.js"
+import * as ProcessRunner from "../../process/ProcessRunner.js"
 import * as DockerConfig from "./DockerConfig.js"
 import type { DockerEnvironment } from "./DockerEnvironment.js"
 import type * as ImageReference from "./ImageReference.js"
@@ -41,54 +37,21 @@ interface HeaderFields {
 const header = (fields: HeaderFields): Redacted.Redacted<string> =>
   Redacted.make(Buffer.from(JSON.stringify(fields)).toString("base64url"))
 
-class HelperFailed extends Data.TaggedError("HelperFailed")<{ readonly reason: string }> {
-  override get message(): string {
-    return this.reason
-  }
-}
-
-/**
- * Runs a credential helper's `get`. Its standard error is ignored: "credentials not found" is no failure. Not by
- * `process/Tool`, whose tools are given nothing to read.
- */
-const ask = (helper: string, server: string, env: NodeJS.ProcessEnv): Effect.Effect<string, HelperFailed> =>
-  Effect.async<string, HelperFailed>((resume) => {
-    const failed = (reason: string) => resume(Effect.fail(new HelperFailed({ reason })))
-    const threw = (error: unknown) => failed(SystemError.describe(error))
-    let kill = () => {}
-    guarded(() => {
-      const child = spawn(`docker-credential-${helper}`, ["get"], { env, stdio: ["pipe", "pipe", "ignore"] })
-      kill = () => {
-        child.kill("SIGKILL")
-        child.stdout.destroy()
-        child.stdin.destroy()
-      }
-      let output = ""
-      child.on("error", threw)
-      child.stdin.on("error", () => {})
-      child.stdout.on("error", threw)
-      child.stdout.setEncoding("utf8").on(
-        "data",
-        guarded((text: string) => {
-          output += text
-          if (output.length <= maxHelperOutput) return
-          failed(`it printed more than ${Bytes.format(maxHelperOutput)}`)
-          kill()
-        }, threw)
-      )
-      child.on(
-        "close",
-        (code) => code === 0 ? resume(Effect.succeed(output)) : failed(`it ended with exit code ${code}`)
-      )
-      child.stdin.end(server)
-    }, threw)()
-    return Effect.sync(() => kill())
-  }).pipe(
-    Effect.timeoutFail({
-      duration: helperDeadline,
-      onTimeout: () => new HelperFailed({ reason: "it did not answer within 10 s" })
-    })
-  )
+/** Runs a credential helper's `get`. Its standard error is ignored: "credentials not found" is no failure. */
+const ask = (
+  helper: string,
+  server: string,
+  env: NodeJS.ProcessEnv
+): Effect.Effect<string, ProcessRunner.ProcessError> =>
+  Effect.flatMap(ProcessRunner.make(), ({ run }) =>
+    run({
+      file: `docker-credential-${helper}`,
+      args: ["get"],
+      env,
+      stdin: server,
+      deadline: helperDeadline,
+      maxOutputBytes: maxHelperOutput
+    })).pipe(Effect.map(({ stdout }) => stdout))
 
 /**
  * The value of the `X-Registry-Auth` header for an image's registry; `undefined` without credentials. What cannot be
@@ -115,18 +78,26 @@ export const find = (
     const helper = config.credHelpers?.[image.registry] ?? config.credsStore
     if (helper !== undefined && helper !== "") {
       if (!/^[\w.-]+$/.test(helper)) return undefined
-      const asked = yield* Effect.either(
-        Effect.flatMap(ask(helper, server, { ...environment.env }), (answer) =>
-          Effect.mapError(Schema.decodeUnknown(Credentials)(answer), () =>
-            new HelperFailed({ reason: "its answer was not understood" })))
+      const credentials = yield* ask(helper, server, { ...environment.env }).pipe(
+        Effect.flatMap(Schema.decodeUnknown(Credentials)),
+        // Neither error shows what the helper printed.
+        Effect.catchAll((error) =>
+          Effect.as(
+            Effect.logDebug(
+              `No credentials for ${server} from docker-credential-${helper}: ${
+                error._tag === "ParseError" ? "its answer was not understood" : error.message
+              }`
+            ),
+            undefined
+          )
+        )
       )
-      if (asked._tag === "Right") {
-        const { Username, Secret } = asked.right
+      if (credentials !== undefined) {
+        const { Secret, Username } = credentials
         return Username === "<token>"
           ? header({ identitytoken: Secret, serveraddress: server })
           : header({ username: Username, password: Secret, serveraddress: server })
       }
-      yield* Effect.logDebug(`No credentials for ${server} from docker-credential-${helper}: ${asked.left.message}`)
     }
     if (kept?.identitytoken !== undefined && kept.identitytoken !== "") {
       return header({ identitytoken: kept.identitytoken, serveraddress: server })

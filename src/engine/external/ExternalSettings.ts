@@ -8,9 +8,9 @@ import * as Vllm from "../vllm/VllmSettings.js"
 
 const keyFile = Format.text("file", "the path of a file")
 
-export const table = Setting.group("Engines that run already", {
+export const table = Setting.group("External engines", {
   vllmUrl: Setting.optional("vllm-url", Format.httpUrl, {
-    description: "Use a vLLM that runs already, for example http://127.0.0.1:8000, instead of starting one",
+    description: "URL of a running vLLM to use instead of starting one, for example http://127.0.0.1:8000",
     note: "none"
   }),
   vllmApiKeyFile: Setting.optional("vllm-api-key-file", keyFile, {
@@ -18,7 +18,7 @@ export const table = Setting.group("Engines that run already", {
     note: "$VLLM_API_KEY, else no key"
   }),
   ollamaUrl: Setting.optional("ollama-url", Format.httpUrl, {
-    description: "Use an Ollama that runs already, for example http://127.0.0.1:11434, instead of starting one",
+    description: "URL of a running Ollama to use instead of starting one, for example http://127.0.0.1:11434",
     note: "none"
   }),
   ollamaApiKeyFile: Setting.optional("ollama-api-key-file", keyFile, {
