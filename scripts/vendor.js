@@ -17,6 +17,7 @@ const libraries = new Map([
   ["@grpc/grpc-js", { file: "grpc-js", named: true }],
   ["@grpc/proto-loader", { file: "proto-loader", typesOnly: true }],
   ["protobufjs/minimal.js", { file: "protobufjs" }],
+  ["protobufjs/light.js", { file: "protobufjs-light" }],
   ["dockerode", { file: "dockerode" }],
   ["systeminformation", { file: "systeminformation" }]
 ])

@@ -110,6 +110,18 @@ export interface UntypedServiceImplementation {
   [method: string]: (call: any, callback: any) => void
 }
 
+export declare class Server {
+  constructor(options?: ChannelOptions)
+  addService(service: ServiceDefinition, implementation: UntypedServiceImplementation): void
+  bindAsync(
+    address: string,
+    credentials: ServerCredentials,
+    callback: (error: Error | null, port: number) => void
+  ): void
+  forceShutdown(): void
+  tryShutdown(callback: (error?: Error) => void): void
+}
+
 export interface ServerSurfaceCall extends EventEmitter {
   cancelled: boolean
   readonly metadata: Metadata
