@@ -45,7 +45,8 @@ const offers: Readonly<Record<string, (words: ReadonlyArray<string>) => Readonly
     return output("bash", ["--norc", "-c", program]).split("\n").filter((line) => line !== "")
   },
   zsh: (words) => {
-    // zsh completes only in an interactive shell on a terminal, which zpty is.
+    // zsh completes only in an interactive shell on a terminal, which zpty is. By its own keys: those of emacs, which it takes
+    // unless $EDITOR is vi, have longer ones that begin with ^X.
     const program = `
       zmodload zsh/zpty
       zpty -b shell zsh -f -i
@@ -53,7 +54,7 @@ const offers: Readonly<Record<string, (words: ReadonlyArray<string>) => Readonly
       say 'PROMPT=; RPROMPT=; PS2=; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; LISTMAX=1000; setopt no_list_ambiguous; cd ${here}'
       say 'source ${scripts}/completion.zsh'
       say 'compadd() { [[ " $* " == *" -O "* || " $* " == *" -A "* || " $* " == *" -D "* ]] && { builtin compadd "$@"; return }; local -a found; builtin compadd -A found "$@"; print -l -- "OFFER:"$^found >> ${scripts}/offers; builtin compadd "$@" }'
-      say 'finish() { zle -C done .complete-word _main_complete }; bindkey "^X" list-choices; print READY > ${scripts}/ready'
+      say 'finish() { zle -C done .complete-word _main_complete }; bindkey -v; bindkey "^X" list-choices; print READY > ${scripts}/ready'
       while [[ ! -e ${scripts}/ready ]]; do zpty -r -t shell line || sleep 0.05; done
       zpty -w -n shell ${quoted([words.join(" ")])}$'\\x18'
       zpty -w -n shell $'\\x15print DONE > ${scripts}/done\\n'
