@@ -38,7 +38,7 @@ globalThis[Symbol.for("@orchion/node-agent/saveCodeCache")] = () => {
     fs.renameSync(temporary, cache)
   } catch {
     // A read-only file system, a full disk: the next start is plain again.
-    fs.rmSync(temporary, { force: true })
+    fs.rm(temporary, { force: true }, () => {})
   }
 }
 

@@ -53,7 +53,8 @@ const boundBytes = (
       if (held <= maxHeldBytes || stream.headersSent || stream.destroyed) return
       onRefusal({ peer: stream.session?.socket.remoteAddress ?? "", reason: "held-bytes", limit: maxHeldBytes })
       stream.respond(tooMuch, { endStream: true })
-      stream.close()
+      // In the same turn, Node 22 would drop the answer.
+      setImmediate(() => stream.close())
     })
     stream.once("close", () => {
       held -= own

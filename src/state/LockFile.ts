@@ -128,7 +128,7 @@ const moveAway = (directory: string, file: string, found: string, owner: Owner |
       throw error
     }
     if (StateFile.read(aside, maxBytes) === found) {
-      if (owner?.socket !== undefined) fs.rmSync(path.join(directory, owner.socket), { force: true })
+      if (owner?.socket !== undefined) StateFile.remove(path.join(directory, owner.socket))
     } else {
       try {
         fs.linkSync(aside, file)
@@ -136,13 +136,13 @@ const moveAway = (directory: string, file: string, found: string, owner: Owner |
         // Someone else has the lock by now.
       }
     }
-    fs.rmSync(aside, { force: true })
+    StateFile.remove(aside)
   })
 
 /** Removes a file; returns the error, if any. */
 const remove = (file: string): unknown => {
   try {
-    fs.rmSync(file, { force: true })
+    StateFile.remove(file)
     return undefined
   } catch (error) {
     return error

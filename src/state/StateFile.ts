@@ -99,6 +99,15 @@ const create = (file: string, text: string): void => {
   }
 }
 
+/** Removes a file if it is there. (`rmSync` of Node 24 loses the code of the system's error.) */
+export const remove = (file: string): void => {
+  try {
+    fs.unlinkSync(file)
+  } catch (error) {
+    if (SystemError.codeOf(error) !== "ENOENT") throw error
+  }
+}
+
 /** Creates a file with an unpredictable name; the caller removes or renames it. */
 export const createTemporary = (file: string, text: string): string => {
   const temporary = `${file}.${randomBytes(6).toString("hex")}.tmp`
@@ -106,7 +115,7 @@ export const createTemporary = (file: string, text: string): string => {
     create(temporary, text)
     return temporary
   } catch (error) {
-    fs.rmSync(temporary, { force: true })
+    remove(temporary)
     throw error
   }
 }
@@ -117,7 +126,7 @@ export const write = (file: string, text: string): void => {
   try {
     fs.renameSync(temporary, file)
   } catch (error) {
-    fs.rmSync(temporary, { force: true })
+    remove(temporary)
     throw error
   }
   syncDirectory(path.dirname(file))
